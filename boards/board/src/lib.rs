@@ -1,0 +1,3 @@
+//! What a board is: memory, interrupts, console and devices as data.
+#![no_std]
+#![forbid(unsafe_code)]

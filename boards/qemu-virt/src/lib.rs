@@ -1,0 +1,3 @@
+//! The QEMU virt machine.
+#![no_std]
+#![forbid(unsafe_code)]

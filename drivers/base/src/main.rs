@@ -1,0 +1,3 @@
+//! The base image: default bus_space accessors and the driver servers.
+#![no_std]
+#![no_main]

@@ -1,0 +1,3 @@
+//! The debug ring layer.
+#![no_std]
+#![no_main]

@@ -1,0 +1,3 @@
+//! The reorder and delay layer.
+#![no_std]
+#![no_main]

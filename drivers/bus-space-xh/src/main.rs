@@ -1,0 +1,3 @@
+//! The exception-handling layer.
+#![no_std]
+#![no_main]

@@ -1,0 +1,2 @@
+//! What a module is written with: alias records, commands, fingerprints.
+#![no_std]

@@ -1,0 +1,3 @@
+//! Device logic of the PL011 UART.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! Device logic of the PL031 real-time clock.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! AArch64 instruction encodings and relocations.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! The linker server.
+#![no_std]
+#![no_main]

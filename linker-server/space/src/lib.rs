@@ -1,0 +1,2 @@
+//! The linker server's memory, threads and text, on seL4 objects.
+#![no_std]

@@ -1,0 +1,3 @@
+//! The command line over the PL011 driver.
+#![no_std]
+#![no_main]

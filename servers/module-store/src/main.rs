@@ -1,0 +1,3 @@
+//! Keeps module images by name.
+#![no_std]
+#![no_main]

@@ -1,0 +1,3 @@
+//! Messages and shared-memory layouts between servers, clients, modules and the host.
+#![no_std]
+#![forbid(unsafe_code)]

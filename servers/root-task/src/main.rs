@@ -1,0 +1,3 @@
+//! The initial task: boot archive, untyped memory, servers.
+#![no_std]
+#![no_main]

@@ -1,0 +1,2 @@
+//! Entry, panic, IPC and logging for user-level images.
+#![no_std]

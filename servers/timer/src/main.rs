@@ -1,0 +1,3 @@
+//! Owns the physical timer and serves deadlines.
+#![no_std]
+#![no_main]

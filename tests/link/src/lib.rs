@@ -1,0 +1,1 @@
+//! Linker behaviour on the host: stories, small worlds, mutated images.

@@ -1,0 +1,1 @@
+//! The host runner: boots QEMU once for each on-target case and judges it.

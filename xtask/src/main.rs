@@ -1,0 +1,2 @@
+//! The one door: build, image, run, test, trace, bench, tidy.
+fn main() {}
