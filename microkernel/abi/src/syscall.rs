@@ -1,0 +1,30 @@
+//! System call numbers, passed in x7.
+
+/// Send, then wait for the reply.
+pub const CALL: i64 = -1;
+/// Reply, then receive.
+pub const REPLY_RECV: i64 = -2;
+/// Send, blocking.
+pub const SEND: i64 = -3;
+/// Send if somebody waits.
+pub const NB_SEND: i64 = -4;
+/// Receive, blocking.
+pub const RECV: i64 = -5;
+/// Reply to the caller.
+pub const REPLY: i64 = -6;
+/// Give up the rest of the time slice.
+pub const YIELD: i64 = -7;
+/// Receive if something is there.
+pub const NB_RECV: i64 = -8;
+/// Debug: write one character to the kernel's console.
+pub const DEBUG_PUT_CHAR: i64 = -9;
+/// Debug: print the threads.
+pub const DEBUG_DUMP_SCHEDULER: i64 = -10;
+/// Debug: stop the machine.
+pub const DEBUG_HALT: i64 = -11;
+/// Debug: the kind of a capability.
+pub const DEBUG_CAP_IDENTIFY: i64 = -12;
+/// Debug: print the capability space.
+pub const DEBUG_SNAPSHOT: i64 = -13;
+/// Debug: give a thread a name.
+pub const DEBUG_NAME_THREAD: i64 = -14;
