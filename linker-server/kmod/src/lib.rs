@@ -1,3 +1,5 @@
-//! The .kmod format: records and the parser.
+//! The .kmod format: the records and the parser.
 #![no_std]
 #![forbid(unsafe_code)]
+
+pub mod records;
