@@ -1,0 +1,11 @@
+//! What the root task decides before it does anything: all of it pure, so that it is tested on the host.
+//!
+//! Reading order: [`device_tree`] and [`bootargs`] (what this run is for), [`untyped`] (where memory comes from),
+//! [`executable`] (what a server's file becomes).
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod bootargs;
+pub mod device_tree;
+pub mod executable;
+pub mod untyped;
