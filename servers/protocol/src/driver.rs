@@ -1,0 +1,58 @@
+//! Driver servers: what every device answers, and the classes on top.
+//!
+//! Driver messages are raw words, not postcard: the label is the operation, message registers 0 to 3 the arguments,
+//! so that short requests stay in registers. The answer's label is 0 or an errno number; after a restart of the
+//! server the answer is EFAULT with the faulting address, program counter and status in registers 0 to 2.
+
+/// Read a register: width in bytes, offset → value, status. Status is 0, or the errno number of a bus error that a
+/// layer has handled (the value is then all ones).
+pub const BUS_READ: u64 = 1;
+/// Write a register: width in bytes, offset, value → status.
+pub const BUS_WRITE: u64 = 2;
+/// Read the same register several times and compare: width, offset, count, mask → first value, number of reads whose
+/// value under the mask differed from the first.
+pub const BUS_CHECK: u64 = 3;
+
+/// UART class: write bytes. Register 0 is the length; the bytes follow from register 1, eight a word, little endian.
+/// Answered when all bytes are in the device's queue; one request is contiguous on the line.
+pub const UART_WRITE: u64 = 16;
+/// UART class: read what has arrived, at most register 0 bytes → length, bytes from register 1. Never waits: the
+/// driver signals the client's notification when there is something new.
+pub const UART_READ: u64 = 17;
+/// The most bytes in one UART request or answer.
+pub const UART_BYTES_MAX: usize = (crate::message::WORDS_MAX - 1) * 8;
+
+/// Clock class: seconds since 1970.
+pub const RTC_NOW: u64 = 32;
+
+/// Demo class: calls the symbol `demo_ping` with the argument → its value.
+pub const DEMO_PING: u64 = 48;
+/// Demo class: calls the symbol `demo_wait` with the argument, after having answered: the call may block.
+pub const DEMO_WAIT: u64 = 49;
+/// Demo class: calls the stub `demo_note` with the argument → its value.
+pub const DEMO_NOTE: u64 = 50;
+/// Demo class: signals the notification that a blocking module waits on.
+pub const DEMO_RELEASE: u64 = 51;
+/// Demo class: → calls of `demo_wait` begun, calls ended, value of the last.
+pub const DEMO_STATUS: u64 = 52;
+/// Demo class: calls the function pointer to `demo_ping` that the server has kept since its start → its value.
+pub const DEMO_PING_POINTER: u64 = 53;
+
+/// Bench class: runs a loop: which, count → ticks of the counter.
+pub const BENCH_RUN: u64 = 64;
+
+/// The loops of the bench class.
+pub mod bench {
+    /// An empty loop, to be subtracted.
+    pub const EMPTY: u64 = 0;
+    /// `BL` to a leaf of the base image.
+    pub const DIRECT: u64 = 1;
+    /// The symbol `bench_leaf`, which a module may have refined.
+    pub const SYMBOL: u64 = 2;
+    /// A leaf through an operations vector.
+    pub const OPSVECTOR: u64 = 3;
+    /// `bus_space_read_4` through whatever layers are loaded.
+    pub const BUS_READ_4: u64 = 4;
+    /// The same access through an operations vector.
+    pub const BUS_READ_4_OPSVECTOR: u64 = 5;
+}

@@ -1,0 +1,132 @@
+//! What goes over the serial line to a host tool.
+//!
+//! A frame is `0x00`, COBS of postcard of a [`Frame`], `0x00`. Everything outside frames is console text and never
+//! contains a zero byte, so that a receiver which starts in the middle finds its way after the next zero.
+
+use serde::{Deserialize, Serialize};
+
+/// The most bytes of log data in one frame.
+pub const LOG_BYTES_MAX: usize = 512;
+/// The most bytes that a frame takes on the line, delimiters and COBS overhead included.
+pub const FRAME_MAX: usize = 640;
+
+/// One message to the host tool. New ones are appended only: the tag is the position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Frame<'a> {
+    /// One defmt frame (raw encoding) of this stream.
+    Log {
+        /// Who wrote it: see [`crate::streams`].
+        stream: u16,
+        /// The frame as the writer's defmt made it.
+        bytes: &'a [u8],
+    },
+    /// This many log frames of a stream were dropped because its ring was full.
+    LogDropped {
+        /// Whose.
+        stream: u16,
+        /// How many since the last such frame.
+        count: u32,
+    },
+    /// The console waits for a line.
+    Prompt,
+    /// The console has carried out a line: 0, or an errno number.
+    CommandDone {
+        /// 0, or [`crate::Errno::number`].
+        status: i32,
+    },
+    /// An on-target case starts.
+    CaseBegin {
+        /// Its name.
+        name: &'a str,
+    },
+    /// An on-target case has ended.
+    CaseEnd {
+        /// Its name.
+        name: &'a str,
+        /// The verdict.
+        passed: bool,
+        /// Why it failed, or a remark.
+        message: &'a str,
+    },
+    /// An image has panicked.
+    Panic {
+        /// The image.
+        image: &'a str,
+        /// Message and place.
+        message: &'a str,
+    },
+    /// A line of text of a case or bench for the host tool's log.
+    Note {
+        /// The text.
+        text: &'a str,
+    },
+    /// A module's log strings are in use from here on.
+    ModuleLoaded {
+        /// The stream of its link domain.
+        stream: u16,
+        /// Its name in the boot archive.
+        name: &'a str,
+        /// The build that it comes from.
+        build_id: u64,
+        /// What its defmt indices were raised by.
+        index_base: u32,
+    },
+    /// A module's log strings are no longer written.
+    ModuleUnloaded {
+        /// The stream of its link domain.
+        stream: u16,
+        /// What its defmt indices were raised by.
+        index_base: u32,
+    },
+    /// A figure of a bench.
+    Figure {
+        /// Its name in the contract, such as `call.direct.extra`.
+        name: &'a str,
+        /// The value in thousandths of the unit.
+        milli: u64,
+        /// The unit, such as `instructions`.
+        unit: &'a str,
+    },
+}
+
+/// A frame could not be written or read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WireError {
+    /// It does not fit into the buffer.
+    TooLong,
+    /// The bytes between two zeros are no frame.
+    Malformed,
+}
+
+/// Writes a frame with both delimiters and returns its bytes.
+pub fn encode<'b>(frame: &Frame<'_>, buffer: &'b mut [u8]) -> Result<&'b [u8], WireError> {
+    let (first, rest) = buffer.split_first_mut().ok_or(WireError::TooLong)?;
+    *first = 0;
+    let used = postcard::to_slice_cobs(frame, rest).map_err(|_| WireError::TooLong)?.len();
+    Ok(&buffer[..=used])
+}
+
+/// Reads the frame between two delimiters (both left out); the bytes are decoded in place.
+pub fn decode(bytes: &mut [u8]) -> Result<Frame<'_>, WireError> {
+    postcard::from_bytes_cobs::<Frame<'_>>(bytes).map_err(|_| WireError::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_has_no_zero_inside_and_comes_back() {
+        let mut buffer = [0xff; FRAME_MAX];
+        let bytes = [0_u8; LOG_BYTES_MAX];
+        let frame = Frame::Log { stream: 16, bytes: &bytes };
+        let line = encode(&frame, &mut buffer).unwrap();
+        let end = line.len() - 1;
+        assert_eq!((line[0], line[end]), (0, 0));
+        assert!(line[1..end].iter().all(|byte| *byte != 0));
+        let mut inner = [0; FRAME_MAX];
+        inner[..end - 1].copy_from_slice(&line[1..end]);
+        assert_eq!(decode(&mut inner[..end - 1]), Ok(frame));
+        assert_eq!(decode(&mut [9, 2, 3]), Err(WireError::Malformed));
+    }
+}
