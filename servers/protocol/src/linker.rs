@@ -281,6 +281,7 @@ pub struct LedgerRow {
 
 /// An answer of the linker server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, MaxSize)]
+#[expect(clippy::large_enum_variant, reason = "an answer is made once and encoded at once; there is no heap")]
 pub enum Reply {
     /// Done.
     Done,
