@@ -8,7 +8,7 @@ pub mod slot {
     pub const SERVICE: u64 = 1;
     /// The notification bound to the server's thread (all rights).
     pub const NOTIFICATION: u64 = 2;
-    /// The server's own CNode.
+    /// The server's own CNode: its slots are addressed through it at depth 64.
     pub const CNODE: u64 = 3;
     /// The server's own TCB (linker server only).
     pub const TCB: u64 = 4;
@@ -16,6 +16,8 @@ pub mod slot {
     pub const VSPACE: u64 = 5;
     /// An ASID pool (linker server only).
     pub const ASID_POOL: u64 = 6;
+    /// Where the kernel sends the thread's faults: the root task's endpoint, badged for the server.
+    pub const FAULT: u64 = 7;
     /// The root task's service.
     pub const ROOT: u64 = 8;
     /// The timer server.
@@ -36,18 +38,41 @@ pub mod slot {
     pub const FIRST_FREE: u64 = 64;
 }
 
+/// Badge bits of signals.
+///
+/// A thread with a bound notification receives signals and requests at one place and tells them apart by the badge
+/// alone: the kernel leaves the message tag as it was. So signals set bits from [`signal::FIRST`] up, and the
+/// badges of endpoints stay below.
+pub mod signal {
+    /// The lowest bit that a signal sets.
+    pub const FIRST: u64 = 1 << 40;
+    /// Whether this badge is that of a signal.
+    #[must_use]
+    pub const fn is_signal(badge: u64) -> bool {
+        badge >= FIRST
+    }
+}
+
 /// Badge bits of the linker server's notification.
 pub mod linker_signal {
     /// A deadline has passed.
-    pub const DEADLINE: u64 = 1 << 0;
+    pub const DEADLINE: u64 = super::signal::FIRST;
     /// A worker has finished a command.
-    pub const WORKER_DONE: u64 = 1 << 1;
+    pub const WORKER_DONE: u64 = super::signal::FIRST << 1;
 }
 
 /// Badge bits of the log server's notification.
 pub mod log_signal {
     /// Some ring has something new.
-    pub const RING: u64 = 1 << 0;
+    pub const RING: u64 = super::signal::FIRST;
+}
+
+/// Badge bits of the timer server's notification.
+pub mod timer_signal {
+    /// The timer's interrupt.
+    pub const INTERRUPT: u64 = super::signal::FIRST;
+    /// The linker server has changed the deadline page.
+    pub const LOOK: u64 = super::signal::FIRST << 1;
 }
 
 /// Badges of the linker server's endpoint: who asks. Faults of link-domain threads come on the same endpoint, with
