@@ -1,5 +1,63 @@
 //! The .kmod format: the records and the parser.
+//!
+//! ```text
+//!  bytes ─ Object::parse ─────► Object<'_>       a module: sections, aliases, imports, relocations   ParseError
+//!  bytes ─ BaseObject::parse ─► BaseObject<'_>   a base image: segments, aliases, call sites         BaseError
+//! ```
+//!
+//! Reading order: [`records`] (what modules emit), [`object`] (what a parsed module offers), `check` (the rules that
+//! parsing enforces, one error each), [`base`] (the same for base images), `elf` (bytes to headers).
+//!
+//! **Parsing is total**: any bytes give a value or an error; nothing is copied, nothing is allocated, the work is
+//! bounded by the constants below. A parsed value proves that every rule of `docs/kmod-format.md` holds for these
+//! bytes, so everything that a parsed value hands out afterwards cannot fail. Signatures are checked elsewhere,
+//! before anything is parsed.
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod check;
+mod elf;
+pub mod object;
 pub mod records;
+
+pub use check::ParseError;
+pub use elf::ElfError;
+pub use object::{
+    Alias, AliasKind, Import, Info, ModuleClass, Object, Relocation, Section, SectionKind, Target,
+};
+
+/// Bytes of an image file.
+pub const FILE_SIZE_MAX: usize = 8 << 20;
+
+/// Sections of an image file, the null section included.
+pub const SECTIONS_MAX: usize = 64;
+
+/// Entries of a symbol table, the null symbol included.
+pub const SYMBOLS_MAX: usize = 32 << 10;
+
+/// Relocations of one section.
+pub const RELOCATIONS_MAX: usize = 128 << 10;
+
+/// Alias records of one module or base image.
+pub const ALIASES_MAX: usize = 128;
+
+/// Import records of one module.
+pub const IMPORTS_MAX: usize = 128;
+
+/// Size of one section in memory.
+pub const SECTION_SIZE_MAX: u64 = 4 << 20;
+
+/// Alignment of a section: one page.
+pub const ALIGNMENT_MAX: u64 = 4096;
+
+/// Shared pages of one module.
+pub const SHARED_PAGES_MAX: u16 = 256;
+
+/// Loadable segments of a base image.
+pub const SEGMENTS_MAX: usize = 8;
+
+/// Driver servers of a base image.
+pub const SERVERS_MAX: usize = 16;
+
+/// Fix-up records of a base image.
+pub const FIXUPS_MAX: usize = 512;
