@@ -1,0 +1,103 @@
+//! Reading and writing the link domain's pages through the mirror.
+//!
+//! A [`View`] stands for pages that `make_pages` has mapped; as long as it lives the pages are not
+//! given back. Threads of the link domain may run on the same pages, so everything that they also
+//! write is reached through atomics; plain bytes are handed out only for pages that nobody in the
+//! link domain has an address of yet.
+
+use crate::objects::PAGE_SIZE;
+use crate::vspace::{Pages, mirror};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use strata_protocol::domain::{CommandPage, ThreadBlock};
+
+/// Pages of the link domain as the linker server sees them.
+#[derive(Clone, Copy, Debug)]
+pub struct View {
+    at: u64,
+    size: u64,
+}
+
+impl View {
+    /// The view of mapped pages.
+    ///
+    /// # Safety
+    /// The pages stay mapped in the mirror for as long as the view or anything from it is used.
+    #[must_use]
+    pub const unsafe fn of(pages: Pages) -> Self {
+        Self { at: pages.at, size: pages.count as u64 * PAGE_SIZE }
+    }
+
+    /// The first address in the link domain.
+    #[must_use]
+    pub const fn at(self) -> u64 {
+        self.at
+    }
+
+    /// Bytes in view.
+    #[must_use]
+    pub const fn size(self) -> u64 {
+        self.size
+    }
+
+    /// Whether `size` bytes at `at` are in view.
+    #[must_use]
+    pub fn contains(self, at: u64, size: u64) -> bool {
+        at >= self.at && at.checked_add(size).is_some_and(|end| end <= self.at + self.size)
+    }
+
+    /// The 32-bit word at `at`; none when it is out of view or not aligned.
+    #[must_use]
+    pub fn word32(self, at: u64) -> Option<&'static AtomicU32> {
+        let pointer =
+            (self.contains(at, 4) && at.is_multiple_of(4)).then_some(mirror(at) as *const AtomicU32)?;
+        // SAFETY: the word is aligned and lies in pages that are mapped for as long as this view is
+        // used (`View::of`); it is only ever reached through atomics.
+        Some(unsafe { &*pointer })
+    }
+
+    /// The 64-bit word at `at`; none when it is out of view or not aligned.
+    #[must_use]
+    pub fn word64(self, at: u64) -> Option<&'static AtomicU64> {
+        let pointer =
+            (self.contains(at, 8) && at.is_multiple_of(8)).then_some(mirror(at) as *const AtomicU64)?;
+        // SAFETY: as for `word32`.
+        Some(unsafe { &*pointer })
+    }
+
+    /// The thread block at the start of a thread page.
+    #[must_use]
+    pub fn thread_block(self) -> &'static ThreadBlock {
+        // SAFETY: a view is at least one page, which is larger than a thread block and aligned for
+        // it; all its fields are atomics.
+        unsafe { &*(mirror(self.at) as *const ThreadBlock) }
+    }
+
+    /// The command page at the start of the view.
+    #[must_use]
+    pub fn command_page(self) -> &'static CommandPage {
+        // SAFETY: as for `thread_block`.
+        unsafe { &*(mirror(self.at) as *const CommandPage) }
+    }
+
+    /// Stores 64-bit words one behind the other; words out of view are left out.
+    pub fn store(self, at: u64, words: &[u64]) {
+        for (index, word) in words.iter().enumerate() {
+            if let Some(place) = self.word64(at + index as u64 * 8) {
+                place.store(*word, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// The bytes in view.
+    ///
+    /// # Safety
+    /// No thread of the link domain has an address of these pages yet, and nothing else from this
+    /// view is used while the bytes are.
+    #[must_use]
+    pub unsafe fn bytes(self) -> &'static mut [u8] {
+        let size = usize::try_from(self.size).expect("a usize has 64 bits on AArch64");
+        // SAFETY: the pages are mapped read-write in the mirror and, by this function's contract,
+        // used by nobody else.
+        unsafe { core::slice::from_raw_parts_mut(mirror(self.at) as *mut u8, size) }
+    }
+}

@@ -1,0 +1,303 @@
+//! Threads of a link domain: making them, starting them again, looking at them.
+//!
+//! The addresses of a thread, from its stride on: guard, thread page (ThreadBlock and shadow stack),
+//! guard, IPC buffer, log ring, command page (workers), guard, stack. All of it is made once from the
+//! link domain's untyped memory and stays until the link domain goes.
+
+use crate::mirror::View;
+use crate::objects::{ObjectError, Objects, Operation, PAGE_SIZE, Untyped, check};
+use crate::vspace::{Access, Pages, VSpaces, make_pages};
+use core::sync::atomic::Ordering;
+use linker_books::ledger::Account;
+use sel4_sys::api_object::seL4_TCBObject;
+use sel4_sys::{seL4_CNode_CapData, seL4_CPtr, seL4_TCBBits, seL4_UserContext, seL4_Word};
+use strata_protocol::domain::{SHADOW_RECORD_SIZE, ServerStart, THREAD_BLOCK_SIZE};
+use strata_protocol::{ModuleName, caps};
+
+/// The most threads of one link domain.
+pub const THREADS_MAX: usize = 16;
+/// Restarts of a server thread after faults.
+pub const RESTARTS_MAX: u32 = 16;
+/// Where threads start in the window.
+pub const THREADS_AT: u64 = 0x1700_0000;
+/// Address space of one thread.
+pub const THREAD_STRIDE: u64 = 0x1_0000;
+/// Pages of a stack.
+const STACK_PAGES: u32 = 4;
+/// Size in bits of a link domain's CNode.
+pub const DOMAIN_CNODE_BITS: u8 = 8;
+const _: () = assert!(STACK_PAGES as u64 * PAGE_SIZE <= THREAD_STRIDE - 0x8000);
+
+/// What a thread is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A driver server, by its place in the base image's table.
+    Server(u32),
+    /// A worker, by its place in the reserve.
+    Worker(u32),
+}
+
+/// A thread of a link domain.
+#[derive(Debug)]
+pub struct Thread {
+    /// Its name.
+    pub name: ModuleName,
+    /// Its number in the link domain.
+    pub number: u32,
+    /// What it is for.
+    pub role: Role,
+    /// Its TCB.
+    pub tcb: seL4_CPtr,
+    /// The frame of its log ring.
+    pub ring: seL4_CPtr,
+    /// Its thread page.
+    pub page: View,
+    /// Its command page.
+    pub command: View,
+    stack: View,
+    entry: u64,
+    start: ServerStart,
+    /// Restarts after faults.
+    pub restarts: u32,
+    /// Whether it is stopped for good.
+    pub dead: bool,
+}
+
+/// What a new thread needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Recipe<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its number in the link domain.
+    pub number: u32,
+    /// What it is for.
+    pub role: Role,
+    /// Where it starts.
+    pub entry: u64,
+    /// Its priority.
+    pub priority: seL4_Word,
+    /// The fault endpoint, by its slot in the link domain's CNode.
+    pub fault_endpoint: seL4_Word,
+    /// Its log stream.
+    pub stream: u16,
+    /// The log server's notification, by its slot in the link domain's CNode.
+    pub log_signal: seL4_Word,
+}
+
+/// Where the pieces of thread `number` are.
+const fn base_of(number: u32) -> u64 {
+    THREADS_AT + number as u64 * THREAD_STRIDE
+}
+
+/// The address of a worker's command page.
+#[must_use]
+pub const fn command_page_of(number: u32) -> u64 {
+    base_of(number) + 0x6000
+}
+
+/// Makes a thread; it does not run before [`Thread::start`].
+///
+/// # Errors
+/// [`ObjectError`].
+pub fn make_thread(
+    objects: &mut Objects,
+    spaces: VSpaces,
+    cnode: seL4_CPtr,
+    authority: seL4_CPtr,
+    untyped: Untyped,
+    account: Account,
+    recipe: Recipe<'_>,
+) -> Result<Thread, ObjectError> {
+    let base = base_of(recipe.number);
+    let mut pages = |at: u64, count: u32| -> Result<Pages, ObjectError> {
+        make_pages(objects, spaces, untyped, at, count, Access::Data, account)
+    };
+    let page = pages(base + 0x1000, 1)?;
+    let buffer = pages(base + 0x3000, 1)?;
+    let ring = pages(base + 0x5000, 1)?;
+    let command = pages(command_page_of(recipe.number), 1)?;
+    let stack = pages(base + THREAD_STRIDE - u64::from(STACK_PAGES) * PAGE_SIZE, STACK_PAGES)?;
+
+    let tcb = objects.carve(untyped, seL4_TCBObject, bits_of(seL4_TCBBits), 1, account)?;
+    let guard = seL4_CNode_CapData::new(0, 64 - u64::from(DOMAIN_CNODE_BITS)).into_word();
+    let error = objects.ipc.seL4_TCB_Configure(
+        tcb,
+        recipe.fault_endpoint,
+        cnode,
+        guard,
+        spaces.domain,
+        0,
+        buffer.at,
+        buffer.frames,
+    );
+    check(Operation::Configure, error)?;
+    // Its maximum controlled priority stays 0: it holds no TCB capability that could use it.
+    let error = objects.ipc.seL4_TCB_SetPriority(tcb, authority, recipe.priority);
+    check(Operation::Priority, error)?;
+
+    // SAFETY: the pages of a thread stay mapped until its link domain goes, and the thread goes with it.
+    let view = |pages: Pages| unsafe { View::of(pages) };
+    let page = view(page);
+    let block = page.thread_block();
+    let shadow = page.at() + THREAD_BLOCK_SIZE as u64;
+    block.shadow_top.store(shadow, Ordering::Relaxed);
+    block.shadow_base.store(shadow, Ordering::Relaxed);
+    block.shadow_limit.store(page.at() + PAGE_SIZE, Ordering::Relaxed);
+    block.ipc_buffer.store(buffer.at, Ordering::Relaxed);
+    block.log_ring.store(ring.at, Ordering::Relaxed);
+    block.thread_id.store(recipe.number, Ordering::Relaxed);
+    block.log_signal.store(recipe.log_signal, Ordering::Relaxed);
+    block.stream.store(recipe.stream.into(), Ordering::Relaxed);
+    for (word, bytes) in block.name.iter().zip(recipe.name.as_bytes().chunks(8)) {
+        let mut eight = [0; 8];
+        eight[..bytes.len()].copy_from_slice(bytes);
+        word.store(u64::from_le_bytes(eight), Ordering::Relaxed);
+    }
+    Ok(Thread {
+        name: ModuleName::cut(recipe.name),
+        number: recipe.number,
+        role: recipe.role,
+        tcb,
+        ring: ring.frames,
+        page,
+        command: view(command),
+        stack: view(stack),
+        entry: recipe.entry,
+        start: ServerStart::default(),
+        restarts: 0,
+        dead: false,
+    })
+}
+
+impl Thread {
+    /// Starts the thread at its entry with `start` at x0.
+    ///
+    /// # Errors
+    /// [`ObjectError::Kernel`].
+    pub fn start(&mut self, objects: &mut Objects, start: ServerStart) -> Result<(), ObjectError> {
+        self.start = start;
+        self.enter(objects)
+    }
+
+    /// Starts the thread again at its entry with a fresh stack and shadow stack. The reply
+    /// capability of the client that it was serving is still in its TCB.
+    ///
+    /// # Errors
+    /// [`ObjectError::Kernel`].
+    pub fn restart(&mut self, objects: &mut Objects) -> Result<(), ObjectError> {
+        self.restarts += 1;
+        let block = self.page.thread_block();
+        block.shadow_top.store(block.shadow_base.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.enter(objects)
+    }
+
+    fn enter(&mut self, objects: &mut Objects) -> Result<(), ObjectError> {
+        let words = start_words(&self.start);
+        // The argument lies at the top of the stack; the stack starts below it, 16-byte aligned.
+        let size = (words.len() as u64 * 8).next_multiple_of(16);
+        let argument = self.stack.at() + self.stack.size() - size;
+        self.stack.store(argument, &words);
+        let registers = seL4_UserContext {
+            pc: self.entry,
+            sp: argument,
+            x0: argument,
+            tpidr_el0: self.page.at(),
+            ..seL4_UserContext::default()
+        };
+        self.write_registers(objects, &registers, true)
+    }
+
+    /// The thread's registers, without stopping it.
+    ///
+    /// # Errors
+    /// [`ObjectError::Kernel`].
+    pub fn registers(&self, objects: &mut Objects) -> Result<seL4_UserContext, ObjectError> {
+        let mut registers = seL4_UserContext::default();
+        let count = registers.to_words().len() as seL4_Word;
+        let error = objects.ipc.seL4_TCB_ReadRegisters(self.tcb, 0, 0, count, &mut registers);
+        check(Operation::Registers, error)?;
+        Ok(registers)
+    }
+
+    /// Writes the registers of a thread that waits for the answer to its fault or has not started, and
+    /// lets it run.
+    ///
+    /// # Errors
+    /// [`ObjectError::Kernel`].
+    pub fn write_registers(
+        &self,
+        objects: &mut Objects,
+        registers: &seL4_UserContext,
+        resume: bool,
+    ) -> Result<(), ObjectError> {
+        let count = registers.to_words().len() as seL4_Word;
+        let error = objects.ipc.seL4_TCB_WriteRegisters(self.tcb, resume.into(), 0, count, registers);
+        check(Operation::Registers, error)
+    }
+
+    /// Stops the thread for good.
+    ///
+    /// # Errors
+    /// [`ObjectError::Kernel`].
+    pub fn stop(&mut self, objects: &mut Objects) -> Result<(), ObjectError> {
+        self.dead = true;
+        check(Operation::Configure, objects.ipc.seL4_TCB_Suspend(self.tcb))
+    }
+
+    /// The records of the shadow stack, the oldest first: {return address, gate address}.
+    ///
+    /// The link domain can write anything into its own page: the top is an allegation, and at most
+    /// the records of one page are read.
+    pub fn records(&self) -> impl Iterator<Item = (u64, u64)> + use<> {
+        let page = self.page;
+        let base = page.at() + THREAD_BLOCK_SIZE as u64;
+        let limit = page.at() + PAGE_SIZE;
+        let top = page.thread_block().shadow_top.load(Ordering::Acquire).clamp(base, limit);
+        let record = move |index: u64| {
+            let at = base + index * SHADOW_RECORD_SIZE as u64;
+            let word = |at| page.word64(at).map_or(0, |word| word.load(Ordering::Relaxed));
+            (word(at), word(at + 8))
+        };
+        (0..(top - base) / SHADOW_RECORD_SIZE as u64).map(record)
+    }
+}
+
+/// [`ServerStart`] as the words that it consists of.
+const fn start_words(start: &ServerStart) -> [u64; 9] {
+    [
+        start.endpoint,
+        start.notification,
+        start.irq_handler,
+        start.signal,
+        start.hold,
+        start.address,
+        start.physical,
+        start.size,
+        start.index,
+    ]
+}
+const _: () = assert!(size_of::<ServerStart>() == 9 * 8);
+
+/// Raises the linker server above every link-domain thread for as long as `look` takes: nobody that is
+/// looked at runs meanwhile.
+///
+/// # Errors
+/// [`ObjectError::Kernel`], or what `look` returns.
+pub fn raised<T>(
+    objects: &mut Objects,
+    look: impl FnOnce(&mut Objects) -> Result<T, ObjectError>,
+) -> Result<T, ObjectError> {
+    set_priority(objects, caps::priority::RAISED)?;
+    let result = look(objects);
+    set_priority(objects, caps::priority::LINKER)?;
+    result
+}
+
+fn set_priority(objects: &mut Objects, priority: seL4_Word) -> Result<(), ObjectError> {
+    let own = caps::slot::TCB;
+    check(Operation::Priority, objects.ipc.seL4_TCB_SetPriority(own, own, priority))
+}
+
+const fn bits_of(bits: seL4_Word) -> u8 {
+    bits.to_le_bytes()[0]
+}
