@@ -253,7 +253,7 @@ impl<'a> Elf<'a> {
         }
     }
 
-    pub(crate) fn segments(&self) -> impl ExactSizeIterator<Item = SegmentHeader> + 'a {
+    pub(crate) fn segments(&self) -> impl ExactSizeIterator<Item = SegmentHeader> + use<'a> {
         self.segments.iter().map(|bytes| {
             let mut fields = Fields(bytes);
             let (kind, flags, offset, address) = (fields.u32(), fields.u32(), fields.u64(), fields.u64());

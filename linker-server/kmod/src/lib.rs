@@ -15,11 +15,13 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod base;
 mod check;
 mod elf;
 pub mod object;
 pub mod records;
 
+pub use base::{BaseError, BaseObject};
 pub use check::ParseError;
 pub use elf::ElfError;
 pub use object::{
