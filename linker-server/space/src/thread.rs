@@ -50,6 +50,8 @@ pub struct Thread {
     pub tcb: seL4_CPtr,
     /// The frame of its log ring.
     pub ring: seL4_CPtr,
+    /// The notification that wakes a worker; 0 for a server.
+    pub request: seL4_CPtr,
     /// Its thread page.
     pub page: View,
     /// Its command page.
@@ -159,6 +161,7 @@ pub fn make_thread(
         role: recipe.role,
         tcb,
         ring: ring.frames,
+        request: 0,
         page,
         command: view(command),
         stack: view(stack),
