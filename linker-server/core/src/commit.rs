@@ -1,0 +1,263 @@
+//! Carrying out plans: all of it, or none of it.
+//!
+//! ```text
+//!  load:    plan_load ─► affix ─► (INIT) ─► commit ─► … ─► live        back: revert, then forget
+//!  unload:  plan_unload ─► commit ─► (drain, FINI) ─► forget           back: revert
+//! ```
+
+use crate::branch::{Branch, OutOfRange, Va};
+use crate::domain::{LinkDomain, ModuleId, ModuleState};
+use crate::errno::Errno;
+use crate::plan::{LinkPlan, Patch, Stage};
+use crate::site::CallSite;
+use crate::text::{self, GATE_UNITS};
+use crate::unload::plan_rollback;
+
+/// A word of text could not be written. Nothing was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused;
+
+/// The text of a link domain, as the linker can read and write it.
+///
+/// A word that was written once can be written again for as long as a plan is carried out or taken back: the way
+/// back relies on it.
+pub trait TextSpace {
+    /// Reads a word of text; none where no text is.
+    fn read(&self, at: Va) -> Option<u32>;
+    /// Replaces a word by one aligned store.
+    fn write(&mut self, at: Va, bits: u32) -> Result<(), Refused>;
+    /// Returns once instruction fetch of every core sees what was written since the last call, should the core
+    /// synchronise its context from now on.
+    fn publish(&mut self);
+}
+
+/// Why a plan was not carried out. Text and link domain are as they were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitError {
+    /// The link domain has changed since the plan was made.
+    StalePlan,
+    /// The plan was carried out before, or its module was not affixed.
+    WrongStage,
+    /// Another word stands where a patch goes.
+    Unexpected {
+        /// Where.
+        at: Va,
+        /// What should stand there.
+        expected: Branch,
+        /// What stands there; none where no text is.
+        found: Option<u32>,
+    },
+    /// A write was refused.
+    Refused(Va),
+    /// A gate does not reach its implementation.
+    OutOfRange(OutOfRange),
+}
+
+impl CommitError {
+    /// The errno-like word of the error.
+    #[must_use]
+    pub const fn errno(&self) -> Errno {
+        match self {
+            Self::StalePlan => Errno::ESTALE,
+            Self::WrongStage => Errno::EINVAL,
+            Self::Unexpected { .. } => Errno::EFAULT,
+            Self::Refused(_) => Errno::EIO,
+            Self::OutOfRange(_) => Errno::ERANGE,
+        }
+    }
+}
+
+/// Puts the module of a load plan into its stacks, unlinked, and writes its gates, slots and veneers.
+///
+/// Afterwards the module's own text may run (INIT), and nobody else reaches it. [`forget`] is the inverse.
+pub fn affix(
+    plan: &mut LinkPlan,
+    domain: &mut LinkDomain,
+    text: &mut impl TextSpace,
+) -> Result<(), CommitError> {
+    if plan.generation != domain.generation {
+        return Err(CommitError::StalePlan);
+    }
+    if plan.stage != Stage::Planned {
+        return Err(CommitError::WrongStage);
+    }
+    write_fresh_text(plan, text)?;
+    text.publish();
+    let id = plan.module;
+    for new in &plan.symbols {
+        domain.add_symbol(new.id, new.name, new.fingerprint, new.may_block);
+    }
+    let module = domain.add_module(id, plan.facts);
+    for (symbol, _) in &plan.aliases {
+        module.aliases.push(*symbol).expect("as many as a plan has");
+    }
+    for symbol in &plan.imports {
+        module.imports.push(*symbol).expect("as many as a plan has");
+    }
+    for symbol in &plan.imports {
+        domain.symbols[symbol.index()].importers |= 1 << id.index;
+    }
+    for (symbol, alias) in &plan.aliases {
+        domain.symbols[symbol.index()].stack.insert(*alias).expect("planning has tried it");
+        if alias.entry != alias.target {
+            domain.text.take(alias.entry, GATE_UNITS, id.index);
+        }
+    }
+    for new in &plan.sites {
+        domain.add_site(new.site);
+        if new.site.slot {
+            domain.text.take(new.site.at, 1, id.index);
+        }
+    }
+    install_veneers(plan, domain);
+    domain.generation += 1;
+    plan.generation = domain.generation;
+    plan.stage = Stage::Affixed;
+    Ok(())
+}
+
+/// Carries out a plan: checks every word that it will replace, writes all of them, then flips the marks.
+pub fn commit(
+    plan: &mut LinkPlan,
+    domain: &mut LinkDomain,
+    text: &mut impl TextSpace,
+) -> Result<(), CommitError> {
+    if plan.generation != domain.generation {
+        return Err(CommitError::StalePlan);
+    }
+    if plan.stage != Stage::Affixed {
+        return Err(CommitError::WrongStage);
+    }
+    for patch in &plan.patches {
+        let found = text.read(patch.at);
+        if found != Some(patch.old.bits()) {
+            return Err(CommitError::Unexpected { at: patch.at, expected: patch.old, found });
+        }
+    }
+    // A veneer is complete, and seen by instruction fetch, before a branch leads to it.
+    for veneer in &plan.veneers {
+        write_words(text, veneer.at, &text::veneer(veneer.target))?;
+    }
+    if !plan.veneers.is_empty() {
+        text.publish();
+    }
+    write_patches(&plan.patches, text)?;
+    text.publish();
+    install_veneers(plan, domain);
+    flip(plan, domain);
+    Ok(())
+}
+
+/// Takes a plan back that was carried out. Allocates nothing and cannot fail.
+///
+/// A veneer that the plan added stays: it belongs to the alias that it leads to.
+pub fn revert(plan: &mut LinkPlan, domain: &mut LinkDomain, text: &mut impl TextSpace) {
+    assert!(
+        plan.generation == domain.generation,
+        "one transaction at a time: nobody else has changed anything"
+    );
+    plan_rollback(domain, plan);
+    write_patches(&plan.patches, text).expect("a text space takes again what it took before");
+    text.publish();
+    flip(plan, domain);
+}
+
+/// Takes a module that does not answer any more out of its stacks, and gives its places back. Cannot fail.
+///
+/// The caller knows that nobody is inside: the gates and slots are used again.
+pub fn forget(domain: &mut LinkDomain, id: ModuleId) {
+    let Some(module) = domain.module_mut(id) else { return };
+    assert!(!module.linked && module.state != ModuleState::Wedged, "what answers or is wedged stays");
+    let (aliases, imports) = (core::mem::take(&mut module.aliases), core::mem::take(&mut module.imports));
+    while let Some(site) = domain.take_site(id) {
+        if site.slot {
+            domain.text.release(site.at, 1, id.index);
+        }
+    }
+    for symbol in &imports {
+        domain.symbols[symbol.index()].importers &= !(1 << id.index);
+    }
+    for symbol in &aliases {
+        let stack = &mut domain.symbols[symbol.index()].stack;
+        let alias = stack.remove(id).expect("a module is in each of its stacks");
+        let free = stack.aliases().is_empty();
+        if alias.entry != alias.target {
+            domain.text.release(alias.entry, GATE_UNITS, id.index);
+        }
+        if let Some(veneer) = alias.veneer {
+            domain.text.release(veneer, 1, id.index);
+        }
+        if free {
+            domain.remove_symbol(*symbol);
+        }
+    }
+    domain.remove_module(id);
+    domain.generation += 1;
+}
+
+/// Gates, slots and veneers of a load. Nobody reaches them yet, so a refused write leaves nothing to undo.
+fn write_fresh_text(plan: &LinkPlan, text: &mut impl TextSpace) -> Result<(), CommitError> {
+    for veneer in &plan.veneers {
+        write_words(text, veneer.at, &text::veneer(veneer.target))?;
+    }
+    for (_, alias) in &plan.aliases {
+        if alias.entry != alias.target {
+            let words = text::gate(alias.entry, alias.target).map_err(CommitError::OutOfRange)?;
+            write_words(text, alias.entry, &words)?;
+        }
+    }
+    for new in &plan.sites {
+        if let CallSite { slot: true, at, .. } = new.site {
+            write_words(text, at, &text::slot(new.branch))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_words(text: &mut impl TextSpace, at: Va, words: &[u32]) -> Result<(), CommitError> {
+    for (word, offset) in words.iter().zip((0..).step_by(4)) {
+        let at = at.plus(offset);
+        text.write(at, *word).map_err(|Refused| CommitError::Refused(at))?;
+    }
+    Ok(())
+}
+
+/// Writes every patch, or takes back those that were written.
+fn write_patches(patches: &[Patch], text: &mut impl TextSpace) -> Result<(), CommitError> {
+    for (index, patch) in patches.iter().enumerate() {
+        assert!(patch.old.links() == patch.new.links(), "a patch keeps the opcode");
+        if text.write(patch.at, patch.new.bits()).is_err() {
+            for done in patches[..index].iter().rev() {
+                text.write(done.at, done.old.bits()).expect("a text space takes again what it took before");
+            }
+            text.publish();
+            return Err(CommitError::Refused(patch.at));
+        }
+    }
+    Ok(())
+}
+
+fn install_veneers(plan: &mut LinkPlan, domain: &mut LinkDomain) {
+    for veneer in &plan.veneers {
+        domain.symbols[veneer.symbol.index()].stack.set_veneer(veneer.module, veneer.at);
+        domain.text.take(veneer.at, 1, veneer.module.index);
+    }
+    plan.veneers.clear();
+}
+
+/// The marks of the aliases and the state of the module, after the text has changed.
+fn flip(plan: &mut LinkPlan, domain: &mut LinkDomain) {
+    for change in &plan.changes {
+        domain.symbols[change.symbol.index()].stack.set_linked(change.module, change.linked);
+    }
+    let linked = plan.links;
+    if let Some(module) = domain.module_mut(plan.module) {
+        module.linked = linked;
+        if module.state != ModuleState::Wedged {
+            module.state = if linked { ModuleState::Live } else { ModuleState::Leaving };
+        }
+    }
+    domain.generation += 1;
+    plan.generation = domain.generation;
+    plan.stage = Stage::Committed;
+}

@@ -1,0 +1,81 @@
+//! The difference between two alias stacks, seen from call sites. Every plan is made of it.
+
+use crate::alias::{Alias, AliasStack};
+use crate::branch::{Branch, Va};
+use crate::domain::{LinkDomain, SymbolId};
+use crate::plan::{LinkPlan, Patch, PlanError, Veneer};
+use crate::site::{CallSite, Callee};
+
+/// The alias that a call site reaches when the stack of its symbol is this one.
+///
+/// None for a `super_` site whose caller has no alias in the stack: such a site does not exist in a link domain.
+#[must_use]
+pub fn answer<'a>(stack: &'a AliasStack, site: &CallSite) -> Option<&'a Alias> {
+    match site.callee {
+        Callee::Symbol(_) => stack.top(),
+        Callee::Super(_) => stack.below(site.caller),
+    }
+}
+
+/// Adds a patch to the plan for each site that reaches another alias after than before.
+pub(crate) fn difference(
+    domain: &LinkDomain,
+    before: &AliasStack,
+    after: &AliasStack,
+    sites: impl Iterator<Item = CallSite>,
+    plan: &mut LinkPlan,
+) -> Result<(), PlanError> {
+    for site in sites {
+        let (Some(old), Some(new)) = (answer(before, &site), answer(after, &site)) else { continue };
+        if old.module != new.module {
+            let old = branch_to(domain, plan, &site, old)?;
+            let new = branch_to(domain, plan, &site, new)?;
+            plan.patches.push(Patch { at: site.at, old, new }).map_err(|_| PlanError::TooManySites)?;
+        }
+    }
+    Ok(())
+}
+
+/// The branch that a site holds when it is bound to an alias: to its entry, or to its veneer where the entry is out
+/// of reach. A veneer that is missing is added to the plan.
+pub(crate) fn branch_to(
+    domain: &LinkDomain,
+    plan: &mut LinkPlan,
+    site: &CallSite,
+    alias: &Alias,
+) -> Result<Branch, PlanError> {
+    match Branch::encode(site.at, alias.entry, site.link) {
+        Ok(branch) => Ok(branch),
+        Err(out_of_range) => {
+            let veneer = veneer_to(domain, plan, site.callee.symbol(), alias)?;
+            Branch::encode(site.at, veneer, site.link).map_err(|_| PlanError::OutOfRange(out_of_range))
+        }
+    }
+}
+
+/// The branch that a site holds when nothing is being planned: the veneer, if it takes one, is there.
+#[must_use]
+pub fn branch_of(site: &CallSite, alias: &Alias) -> Option<Branch> {
+    Branch::encode(site.at, alias.entry, site.link)
+        .or_else(|out_of_range| Branch::encode(site.at, alias.veneer.ok_or(out_of_range)?, site.link))
+        .ok()
+}
+
+fn veneer_to(
+    domain: &LinkDomain,
+    plan: &mut LinkPlan,
+    symbol: SymbolId,
+    alias: &Alias,
+) -> Result<Va, PlanError> {
+    if let Some(veneer) = alias.veneer {
+        return Ok(veneer);
+    }
+    let planned = |veneer: &&Veneer| veneer.symbol == symbol && veneer.module == alias.module;
+    if let Some(veneer) = plan.veneers.iter().find(planned) {
+        return Ok(veneer.at);
+    }
+    let at = plan.reserve(domain, 1)?;
+    let veneer = Veneer { symbol, module: alias.module, at, target: alias.entry };
+    plan.veneers.push(veneer).map_err(|_| PlanError::TooManyVeneers)?;
+    Ok(at)
+}

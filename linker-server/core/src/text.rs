@@ -1,0 +1,141 @@
+//! Linker-owned text: the words of gates, address slots and veneers, and who owns which piece of it.
+
+use crate::LINKER_TEXT_SIZE_MAX;
+use crate::branch::{Branch, OutOfRange, Va};
+
+/// Bytes of a counted gate.
+pub const GATE_SIZE: u64 = 48;
+/// Bytes that an address slot or a veneer takes.
+pub const UNIT_SIZE: u64 = 16;
+/// Units of a gate.
+pub(crate) const GATE_UNITS: usize = 3;
+const _: () = assert!(GATE_UNITS as u64 * UNIT_SIZE == GATE_SIZE);
+const UNITS_MAX: usize = LINKER_TEXT_SIZE_MAX / 16;
+
+/// Where a gate's `bl implementation` stands, in words.
+pub const GATE_CALL_WORD: usize = 5;
+/// Where a gate's epilogue holds the NOP that CATCH may replace by a branch to a tail, in words.
+pub const GATE_NOP_WORD: usize = 10;
+
+const NOP: u32 = 0xd503_201f;
+// `brk #0`: what stands where nothing should run.
+const BRK: u32 = 0xd420_0000;
+
+/// The words of a counted gate that stands at `at`.
+///
+/// It keeps a record {caller's return address, gate} on the shadow stack whose top is at `[tpidr_el0, #8]`, and uses
+/// only x15 to x17, so that arguments and results of every kind pass through.
+pub fn gate(at: Va, implementation: Va) -> Result<[u32; 12], OutOfRange> {
+    let call = Branch::encode(at.plus(GATE_CALL_WORD as u64 * 4), implementation, true)?;
+    Ok([
+        0xd53b_d050, // mrs x16, tpidr_el0
+        0xf940_0611, // ldr x17, [x16, #8]
+        0x10ff_ffcf, // adr x15, gate
+        0xa881_3e3e, // stp x30, x15, [x17], #16
+        0xf900_0611, // str x17, [x16, #8]
+        call.bits(), // bl implementation
+        0xd53b_d050, // mrs x16, tpidr_el0
+        0xf940_0611, // ldr x17, [x16, #8]
+        0xf85f_0e3e, // ldr x30, [x17, #-16]!
+        0xf900_0611, // str x17, [x16, #8]
+        NOP,
+        0xd65f_03c0, // ret
+    ])
+}
+
+/// The words of an address slot: one branch that is patched like a call site.
+#[must_use]
+pub const fn slot(branch: Branch) -> [u32; 4] {
+    [branch.bits(), BRK, BRK, BRK]
+}
+
+/// The words of a veneer: it reaches any address below 2^48 and uses only x16, as a veneer may (AAPCS64, 6.1.1).
+#[must_use]
+pub const fn veneer(target: Va) -> [u32; 4] {
+    [
+        0xd280_0010 | half_at(target.0, 0) << 5,  // movz x16, #…
+        0xf2a0_0010 | half_at(target.0, 16) << 5, // movk x16, #…, lsl #16
+        0xf2c0_0010 | half_at(target.0, 32) << 5, // movk x16, #…, lsl #32
+        0xd61f_0200,                              // br x16
+    ]
+}
+
+const fn half_at(address: u64, shift: u32) -> u32 {
+    // Sixteen bits are left after the mask.
+    ((address >> shift) & 0xffff) as u32
+}
+
+/// Who owns each unit of linker-owned text.
+///
+/// The owner of a gate is the module behind it, of a slot the module that holds it, of a veneer the module to whose
+/// alias it leads. So a program counter anywhere in this text names one module that its thread is still inside of.
+pub struct LinkerText {
+    start: Va,
+    count: usize,
+    used: usize,
+    // Index of the owning module plus one; 0 is free.
+    owners: [u8; UNITS_MAX],
+}
+
+impl LinkerText {
+    /// No window.
+    pub const EMPTY: Self = Self { start: Va(0), count: 0, used: 0, owners: [0; UNITS_MAX] };
+
+    /// Gives the window: what exceeds [`LINKER_TEXT_SIZE_MAX`] is not used.
+    pub(crate) fn open(&mut self, start: Va, size: usize) {
+        assert!(self.used == 0, "a window is given once, before anything is in it");
+        self.start = start;
+        self.count = (size / 16).min(UNITS_MAX);
+    }
+
+    /// Bytes in use.
+    #[must_use]
+    pub const fn used(&self) -> usize {
+        self.used * 16
+    }
+
+    /// The index of the module that owns the unit at an address.
+    #[must_use]
+    pub fn owner(&self, at: Va) -> Option<u8> {
+        self.owners[..self.count].get(self.unit(at)?)?.checked_sub(1)
+    }
+
+    fn unit(&self, at: Va) -> Option<usize> {
+        usize::try_from(at.0.checked_sub(self.start.0)? / UNIT_SIZE).ok()
+    }
+
+    /// The first free run of `units` at or after unit `from`, as its first unit.
+    pub(crate) fn find(&self, from: usize, units: usize) -> Option<usize> {
+        let owners = &self.owners[..self.count];
+        (from..=owners.len().checked_sub(units)?)
+            .find(|first| owners[*first..*first + units] == [0; GATE_UNITS][..units])
+    }
+
+    /// The address of a unit.
+    pub(crate) fn address(&self, unit: usize) -> Va {
+        self.start.plus(unit as u64 * UNIT_SIZE)
+    }
+
+    pub(crate) fn take(&mut self, at: Va, units: usize, owner: u8) {
+        self.set(at, units, 0, owner + 1);
+        self.used += units;
+    }
+
+    pub(crate) fn release(&mut self, at: Va, units: usize, owner: u8) {
+        self.set(at, units, owner + 1, 0);
+        self.used -= units;
+    }
+
+    fn set(&mut self, at: Va, units: usize, old: u8, new: u8) {
+        let first = self.unit(at).expect("a plan allocates inside the window");
+        for owner in &mut self.owners[first..first + units] {
+            assert!(*owner == old, "a unit changes hands through free only");
+            *owner = new;
+        }
+    }
+
+    /// Units that a module owns: for the invariant function.
+    pub(crate) fn units_of(&self, owner: u8) -> usize {
+        self.owners.iter().filter(|unit| **unit == owner + 1).count()
+    }
+}
