@@ -1,3 +1,25 @@
-//! Types of bus_space(9) and the layout of the debug ring.
+//! Types of bus_space(9), the layout of the debug ring.
+//!
+//! Everything here is pure: no register is touched and no symbol is called. The symbols themselves are declared in
+//! `kmod-api`, their defaults live in the base image, and the layers that refine them are modules. This crate holds
+//! what all of these and the device drivers must agree on.
+//!
+//! Reading order: [`tag`] and [`flags`] (what a call carries), [`registers`] (how device logic reaches its device),
+//! [`ring`] (what the debug layer writes and a client reads).
 #![no_std]
 #![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod access;
+pub mod flags;
+pub mod registers;
+pub mod ring;
+pub mod rng;
+pub mod tag;
+
+pub use access::{Op, Width};
+pub use flags::{BarrierFlags, MapFlags};
+pub use registers::Registers;
+pub use tag::{BusHandle, BusTag, Space};

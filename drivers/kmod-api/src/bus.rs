@@ -1,0 +1,81 @@
+//! Typed access to one mapped device.
+
+use bus_space::{BarrierFlags, BusHandle, BusTag, MapFlags, Registers};
+use strata_protocol::Errno;
+
+use crate::symbols::{
+    bus_space_barrier, bus_space_map, bus_space_peek_4, bus_space_read_4, bus_space_unmap, bus_space_write_4,
+};
+
+/// A mapped device.
+///
+/// Holding one proves that `bus_space_map` has mapped `size` bytes at its handle and that nobody has unmapped them. Every
+/// access goes through the aliasable symbols, so every layer sees it.
+#[derive(Debug)]
+pub struct Device {
+    tag: BusTag,
+    handle: BusHandle,
+    size: u64,
+}
+
+impl Device {
+    /// Maps `size` bytes at bus address `address`.
+    pub fn map(tag: BusTag, address: u64, size: u64, flags: MapFlags) -> Result<Self, Errno> {
+        let mut handle = BusHandle::new(0);
+        // SAFETY: `handle` outlives the call; the symbol takes any range and refuses what it does not have.
+        match unsafe { bus_space_map(tag, address, size, flags, &raw mut handle) } {
+            0 => Ok(Self { tag, handle, size }),
+            number => Err(Errno::from_number(number).unwrap_or(Errno::EIO)),
+        }
+    }
+
+    /// Gives the mapping back.
+    pub fn unmap(self) {
+        // SAFETY: the mapping is ours, of this size, and `self` is gone afterwards.
+        unsafe { bus_space_unmap(self.tag, self.handle, self.size) }
+    }
+
+    /// Where the device is mapped.
+    #[must_use]
+    pub fn handle(&self) -> BusHandle {
+        self.handle
+    }
+
+    /// Whether an aligned access of `width` bytes at `offset` lies in the device.
+    #[must_use]
+    pub fn contains(&self, offset: u64, width: u64) -> bool {
+        offset.is_multiple_of(width) && offset < self.size && self.size - offset >= width
+    }
+
+    /// Reads a register that may not be there.
+    pub fn peek_4(&self, offset: u64) -> Result<u32, Errno> {
+        assert!(self.contains(offset, 4), "the offset lies outside the device");
+        let mut value = 0;
+        // SAFETY: the assertion; `value` outlives the call.
+        match unsafe { bus_space_peek_4(self.tag, self.handle, offset, &raw mut value) } {
+            0 => Ok(value),
+            number => Err(Errno::from_number(number).unwrap_or(Errno::EIO)),
+        }
+    }
+}
+
+impl Registers for Device {
+    #[inline]
+    fn read_4(&self, offset: u64) -> u32 {
+        assert!(self.contains(offset, 4), "the offset lies outside the device");
+        // SAFETY: the device is mapped and the access lies inside it.
+        unsafe { bus_space_read_4(self.tag, self.handle, offset) }
+    }
+
+    #[inline]
+    fn write_4(&self, offset: u64, value: u32) {
+        assert!(self.contains(offset, 4), "the offset lies outside the device");
+        // SAFETY: the device is mapped and the access lies inside it.
+        unsafe { bus_space_write_4(self.tag, self.handle, offset, value) }
+    }
+
+    fn barrier(&self, flags: BarrierFlags) {
+        // SAFETY: the range is the whole mapping.
+        unsafe { bus_space_barrier(self.tag, self.handle, 0, self.size, flags) }
+    }
+}

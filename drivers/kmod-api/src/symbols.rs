@@ -1,0 +1,139 @@
+//! The symbols of a link domain's base image, and what they are called with.
+//!
+//! All are aliasable unless said otherwise: calling one runs whoever answers to it now. Signatures follow bus_space(9);
+//! the C header is generated from these declarations, and a test holds it to them.
+
+use bus_space::{BarrierFlags, BusHandle, BusTag, MapFlags};
+
+use crate::interface;
+
+/// A symbol's name and fingerprint, as a record carries them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Symbol {
+    /// The name, as in the symbol table.
+    pub name: &'static str,
+    /// The fingerprint of its signature.
+    pub fingerprint: u64,
+}
+
+interface! {
+    /// The 36 functions of bus_space(9) that every bus has.
+    pub list BUS_SPACE;
+
+    /// Maps `size` bytes at bus address `address`; 0, or an errno number and no handle.
+    fn bus_space_map(tag: BusTag, address: u64, size: u64, flags: MapFlags, handle: *mut BusHandle) -> i32;
+    /// Gives back what `bus_space_map` mapped; takes the same size and never fails.
+    fn bus_space_unmap(tag: BusTag, handle: BusHandle, size: u64);
+    /// A handle of a part of a mapping; never unmapped, dies with its parent.
+    fn bus_space_subregion(tag: BusTag, handle: BusHandle, offset: u64, size: u64, part: *mut BusHandle) -> i32;
+    /// Orders accesses, see `BarrierFlags`.
+    fn bus_space_barrier(tag: BusTag, handle: BusHandle, offset: u64, length: u64, flags: BarrierFlags);
+
+    /// Reads one element.
+    fn bus_space_read_1(tag: BusTag, handle: BusHandle, offset: u64) -> u8;
+    /// Reads one element.
+    fn bus_space_read_2(tag: BusTag, handle: BusHandle, offset: u64) -> u16;
+    /// Reads one element.
+    fn bus_space_read_4(tag: BusTag, handle: BusHandle, offset: u64) -> u32;
+    /// Reads one element.
+    fn bus_space_read_8(tag: BusTag, handle: BusHandle, offset: u64) -> u64;
+    /// Writes one element.
+    fn bus_space_write_1(tag: BusTag, handle: BusHandle, offset: u64, value: u8);
+    /// Writes one element.
+    fn bus_space_write_2(tag: BusTag, handle: BusHandle, offset: u64, value: u16);
+    /// Writes one element.
+    fn bus_space_write_4(tag: BusTag, handle: BusHandle, offset: u64, value: u32);
+    /// Writes one element.
+    fn bus_space_write_8(tag: BusTag, handle: BusHandle, offset: u64, value: u64);
+
+    /// Reads one element that may not be there: 0, or an errno number. `value` may be null.
+    fn bus_space_peek_1(tag: BusTag, handle: BusHandle, offset: u64, value: *mut u8) -> i32;
+    /// Reads one element that may not be there: 0, or an errno number. `value` may be null.
+    fn bus_space_peek_2(tag: BusTag, handle: BusHandle, offset: u64, value: *mut u16) -> i32;
+    /// Reads one element that may not be there: 0, or an errno number. `value` may be null.
+    fn bus_space_peek_4(tag: BusTag, handle: BusHandle, offset: u64, value: *mut u32) -> i32;
+    /// Reads one element that may not be there: 0, or an errno number. `value` may be null.
+    fn bus_space_peek_8(tag: BusTag, handle: BusHandle, offset: u64, value: *mut u64) -> i32;
+    /// Writes one element that may not be there: 0, or an errno number.
+    fn bus_space_poke_1(tag: BusTag, handle: BusHandle, offset: u64, value: u8) -> i32;
+    /// Writes one element that may not be there: 0, or an errno number.
+    fn bus_space_poke_2(tag: BusTag, handle: BusHandle, offset: u64, value: u16) -> i32;
+    /// Writes one element that may not be there: 0, or an errno number.
+    fn bus_space_poke_4(tag: BusTag, handle: BusHandle, offset: u64, value: u32) -> i32;
+    /// Writes one element that may not be there: 0, or an errno number.
+    fn bus_space_poke_8(tag: BusTag, handle: BusHandle, offset: u64, value: u64) -> i32;
+
+    /// Reads `count` elements from one location.
+    fn bus_space_read_multi_1(tag: BusTag, handle: BusHandle, offset: u64, data: *mut u8, count: u64);
+    /// Reads `count` elements from one location.
+    fn bus_space_read_multi_2(tag: BusTag, handle: BusHandle, offset: u64, data: *mut u16, count: u64);
+    /// Reads `count` elements from one location.
+    fn bus_space_read_multi_4(tag: BusTag, handle: BusHandle, offset: u64, data: *mut u32, count: u64);
+    /// Reads `count` elements from one location.
+    fn bus_space_read_multi_8(tag: BusTag, handle: BusHandle, offset: u64, data: *mut u64, count: u64);
+    /// Writes `count` elements to one location.
+    fn bus_space_write_multi_1(tag: BusTag, handle: BusHandle, offset: u64, data: *const u8, count: u64);
+    /// Writes `count` elements to one location.
+    fn bus_space_write_multi_2(tag: BusTag, handle: BusHandle, offset: u64, data: *const u16, count: u64);
+    /// Writes `count` elements to one location.
+    fn bus_space_write_multi_4(tag: BusTag, handle: BusHandle, offset: u64, data: *const u32, count: u64);
+    /// Writes `count` elements to one location.
+    fn bus_space_write_multi_8(tag: BusTag, handle: BusHandle, offset: u64, data: *const u64, count: u64);
+
+    /// Reads `count` consecutive elements.
+    fn bus_space_read_region_1(tag: BusTag, handle: BusHandle, offset: u64, data: *mut u8, count: u64);
+    /// Reads `count` consecutive elements.
+    fn bus_space_read_region_2(tag: BusTag, handle: BusHandle, offset: u64, data: *mut u16, count: u64);
+    /// Reads `count` consecutive elements.
+    fn bus_space_read_region_4(tag: BusTag, handle: BusHandle, offset: u64, data: *mut u32, count: u64);
+    /// Reads `count` consecutive elements.
+    fn bus_space_read_region_8(tag: BusTag, handle: BusHandle, offset: u64, data: *mut u64, count: u64);
+    /// Writes `count` consecutive elements.
+    fn bus_space_write_region_1(tag: BusTag, handle: BusHandle, offset: u64, data: *const u8, count: u64);
+    /// Writes `count` consecutive elements.
+    fn bus_space_write_region_2(tag: BusTag, handle: BusHandle, offset: u64, data: *const u16, count: u64);
+    /// Writes `count` consecutive elements.
+    fn bus_space_write_region_4(tag: BusTag, handle: BusHandle, offset: u64, data: *const u32, count: u64);
+    /// Writes `count` consecutive elements.
+    fn bus_space_write_region_8(tag: BusTag, handle: BusHandle, offset: u64, data: *const u64, count: u64);
+}
+
+interface! {
+    /// The symbols of the "demo" server, which exist to be overridden.
+    pub list DEMO;
+
+    /// What the demo server answers to a ping; the default adds one.
+    fn demo_ping(value: u64) -> u64;
+    /// What the demo server does on a wait: the default returns at once. May block.
+    fn demo_wait(value: u64) -> u64;
+    /// A stub for an optional subsystem that keeps notes: the default keeps none and answers 0.
+    fn demo_note(note: u64) -> u64;
+    /// What the benchmark calls: the default answers its argument plus one.
+    fn bench_leaf(value: u64) -> u64;
+}
+
+interface! {
+    /// A stub that layers call at each access they handle, so that a trace shows them: `bus_space_debug` provides it.
+    pub list TRACE;
+
+    /// Says that `layer` (a short name, one byte a character, the first in the low byte) handles an access now.
+    fn bus_space_trace(tag: BusTag, handle: BusHandle, offset: u64, layer: u64);
+}
+
+interface! {
+    /// Functions that the base image offers to modules; bound when a module is loaded, not aliasable.
+    pub list EXPORTS;
+
+    /// The number of the device that a handle lies in; `u32::MAX` outside every device.
+    fn bus_space_device(tag: BusTag, handle: BusHandle) -> u32;
+    /// The bus address that a handle stands for; `u64::MAX` outside every device.
+    fn bus_space_address(tag: BusTag, handle: BusHandle) -> u64;
+    /// Waits until event number `event` is signalled, or returns at once if it has been; EINVAL for a number too high.
+    fn strata_event_wait(event: u32) -> i32;
+    /// Signals event number `event`; EINVAL for a number too high.
+    fn strata_event_signal(event: u32) -> i32;
+}
+
+/// All lists together, in the order of the C header.
+pub const LISTS: &[(&str, &[Symbol])] =
+    &[("bus_space", BUS_SPACE), ("trace", TRACE), ("demo", DEMO), ("exports", EXPORTS)];

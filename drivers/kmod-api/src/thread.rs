@@ -1,0 +1,145 @@
+//! The block of the thread that runs now.
+//!
+//! `TPIDR_EL0` points to a [`ThreadBlock`] that the linker server made. The thread itself changes only the shadow stack
+//! (in gates) and clears what it has read; the linker server writes the bus-error fields while the thread stands at a
+//! fault.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use strata_protocol::domain::SHADOW_RECORD_SIZE;
+pub use strata_protocol::domain::ThreadBlock;
+
+/// The current thread's block.
+#[inline(always)]
+#[must_use]
+pub fn block() -> &'static ThreadBlock {
+    #[cfg(target_arch = "aarch64")]
+    {
+        let block: *const ThreadBlock;
+        // SAFETY: reading the thread pointer has no effect.
+        unsafe {
+            core::arch::asm!("mrs {block}, tpidr_el0", block = out(reg) block, options(nomem, nostack, preserves_flags, pure));
+        }
+        // SAFETY: every thread of a link domain starts with its thread pointer at a block that stays mapped as long as
+        // the thread runs, and all fields are atomic.
+        unsafe { &*block }
+    }
+    #[cfg(not(target_arch = "aarch64"))]
+    unreachable!("threads of a link domain exist on the target only")
+}
+
+/// The current thread's number; numbers are small and not reused while the thread lives.
+#[inline]
+#[must_use]
+pub fn id() -> u32 {
+    block().thread_id.load(Relaxed)
+}
+
+/// Whether an accessor's fix-up was taken since the last [`set_bus_status`]: the errno number, or 0.
+#[inline]
+#[must_use]
+pub fn bus_status() -> i32 {
+    block().bus_status.load(Relaxed)
+}
+
+/// Sets what [`bus_status`] answers; 0 forgets the last bus error, so that the next one can be told from it.
+#[inline]
+pub fn set_bus_status(status: i32) {
+    block().bus_status.store(status, Relaxed);
+}
+
+/// Bus errors of the current thread that took a fix-up, ever.
+#[inline]
+#[must_use]
+pub fn bus_error_count() -> u64 {
+    block().bus_error_count.load(Relaxed)
+}
+
+/// The address of the last access that was fixed up.
+#[inline]
+#[must_use]
+pub fn bus_fault_address() -> u64 {
+    block().bus_fault_address.load(Relaxed)
+}
+
+/// The generic counter: time for traces, not for deadlines.
+#[inline(always)]
+#[must_use]
+pub fn counter() -> u64 {
+    #[cfg(target_arch = "aarch64")]
+    {
+        let ticks: u64;
+        // SAFETY: reading the counter has no effect; EL0 may read it in this profile.
+        unsafe {
+            core::arch::asm!("mrs {ticks}, cntvct_el0", ticks = out(reg) ticks, options(nomem, nostack, preserves_flags));
+        }
+        ticks
+    }
+    #[cfg(not(target_arch = "aarch64"))]
+    0
+}
+
+/// The generic counter's frequency in Hz.
+#[inline]
+#[must_use]
+pub fn counter_frequency() -> u64 {
+    #[cfg(target_arch = "aarch64")]
+    {
+        let hertz: u64;
+        // SAFETY: reading the frequency register has no effect.
+        unsafe {
+            core::arch::asm!("mrs {hertz}, cntfrq_el0", hertz = out(reg) hertz, options(nomem, nostack, preserves_flags, pure));
+        }
+        hertz
+    }
+    #[cfg(not(target_arch = "aarch64"))]
+    1
+}
+
+/// The last record of the current thread's shadow stack: who called through the innermost counted gate.
+///
+/// In a function that is entered through its own gate that is the function's own entrance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Entrance {
+    /// Address behind the record; 0 when the shadow stack is empty.
+    pub top: u64,
+    /// The caller's program counter (where it goes on).
+    pub caller: u64,
+    /// The gate.
+    pub gate: u64,
+}
+
+impl Entrance {
+    /// Whether the entrance is still open, that is, its record still stands. A thread that was restarted after a fault
+    /// has a fresh shadow stack, so its old entrances are closed.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        let top = block().shadow_top.load(Relaxed);
+        self.top != 0 && top >= self.top && record_below(self.top) == *self
+    }
+}
+
+/// The innermost entrance of the current thread.
+#[inline]
+#[must_use]
+pub fn entrance() -> Entrance {
+    let block = block();
+    let top = block.shadow_top.load(Relaxed);
+    if top == block.shadow_base.load(Relaxed) { Entrance::default() } else { record_below(top) }
+}
+
+/// The record that ends at `top`, an address in this thread's own shadow stack.
+#[inline]
+fn record_below(top: u64) -> Entrance {
+    let record = core::ptr::with_exposed_provenance::<[u64; 2]>(usize_of(top - SHADOW_RECORD_SIZE as u64));
+    // SAFETY: callers pass an address that is or was the top of this thread's shadow stack and not its base, so the 16
+    // bytes in front of it lie in the thread's page, which stays mapped and is written by this thread alone.
+    let [caller, gate] = unsafe { record.read_volatile() };
+    Entrance { top, caller, gate }
+}
+
+/// An address of the target in the width of the machine.
+#[expect(clippy::cast_possible_truncation, reason = "the target has 64-bit addresses")]
+const fn usize_of(address: u64) -> usize {
+    address as usize
+}
