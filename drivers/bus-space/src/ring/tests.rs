@@ -133,6 +133,8 @@ fn a_reader_beside_a_writer_sees_no_torn_record() {
     let words = region();
     let writer = Writer::new(&words).unwrap();
     writer.format(GEOMETRY);
+    // A reader starts at the oldest record there is, so this one is made before the first.
+    let mut reader = Reader::new(&words).unwrap();
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -143,7 +145,6 @@ fn a_reader_beside_a_writer_sees_no_torn_record() {
             }
             stop.store(true, Ordering::Release);
         });
-        let mut reader = Reader::new(&words).unwrap();
         let (mut seen, mut lost) = (0, 0);
         loop {
             let finished = stop.load(Ordering::Acquire);
