@@ -46,8 +46,10 @@ pub const SERVERS_MAX: usize = 8;
 /// Segments of a base image.
 pub const SEGMENTS_MAX: usize = 8;
 
-/// The badge of a device's interrupts on its server's notification: no client has bit 63.
-pub const IRQ_BADGE: u64 = 1 << 63;
+/// The badge of a device's interrupts on its server's notification.
+pub const IRQ_BADGE: u64 = caps::signal::FIRST;
+/// The badge of "something has arrived" on a driver server's signal to its client.
+pub const ARRIVED_BADGE: u64 = caps::signal::FIRST << 8;
 
 /// Untyped memory for the objects of one link domain other than its base image.
 const STRUCTURES_SIZE: u64 = 2 << 20;
@@ -272,9 +274,8 @@ impl DomainSpace {
         let all = seL4_CapRights::all();
         objects.copy_into(self.cnode, first + 1, DOMAIN_CNODE_BITS, endpoint, all)?;
         objects.copy_into(self.cnode, first + 2, DOMAIN_CNODE_BITS, own, all)?;
-        // A badge, so that who waits can tell this signal from others.
         let write = seL4_CapRights::write_only();
-        objects.mint_into(self.cnode, first + 4, DOMAIN_CNODE_BITS, signal, write, 1)?;
+        objects.mint_into(self.cnode, first + 4, DOMAIN_CNODE_BITS, signal, write, ARRIVED_BADGE)?;
         let mut start = ServerStart {
             endpoint: first + 1,
             notification: first + 2,

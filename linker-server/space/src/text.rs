@@ -1,0 +1,84 @@
+//! Text that may be patched: the linker core's `TextSpace`, over the mirror.
+//!
+//! A write is one aligned 32-bit store through the mirror and a note of the touched line. `publish`
+//! then does for each touched line what Arm ARM B2.2.5 asks of a patch: clean to the point of
+//! unification, barrier, invalidate by the executing address, barrier. The context synchronisation of
+//! threads that run meanwhile is the transaction's grace, not this file's work: on one core the kernel
+//! entry and exit of the invocation itself is one for whoever runs next.
+
+use crate::asm::{LINE_SIZE, clean_to_unification};
+use crate::mirror::View;
+use crate::objects::Objects;
+use crate::vspace::{VSpaces, mirror, unify};
+use core::sync::atomic::Ordering;
+use heapless::Vec;
+use linker_core::{Refused, TextSpace, Va};
+
+/// Runs of touched lines that are collected before they are published.
+const RUNS_MAX: usize = 64;
+/// Pieces of text: of the base image, linker-owned, and of each module.
+pub const TEXTS_MAX: usize = 48;
+
+/// A run of touched lines within one page.
+#[derive(Clone, Copy)]
+struct Run {
+    start: u64,
+    end: u64,
+}
+
+/// All text of a link domain, for the length of one commit.
+pub struct Text<'a> {
+    objects: &'a mut Objects,
+    spaces: VSpaces,
+    texts: Vec<View, TEXTS_MAX>,
+    runs: Vec<Run, RUNS_MAX>,
+}
+
+impl<'a> Text<'a> {
+    /// The text in these views.
+    pub fn new(objects: &'a mut Objects, spaces: VSpaces, texts: impl Iterator<Item = View>) -> Self {
+        Self { objects, spaces, texts: texts.take(TEXTS_MAX).collect(), runs: Vec::new() }
+    }
+
+    fn view(&self, at: Va) -> Option<View> {
+        self.texts.iter().copied().find(|view| view.contains(at.0, 4))
+    }
+
+    fn touch(&mut self, at: u64) {
+        let start = at & !(LINE_SIZE - 1);
+        let end = start + LINE_SIZE;
+        if let Some(run) = self.runs.iter_mut().find(|run| start >= run.start && start <= run.end) {
+            let same_page = run.start >> 12 == start >> 12;
+            if start < run.end || same_page {
+                run.end = run.end.max(end);
+                return;
+            }
+        }
+        if self.runs.is_full() {
+            self.publish();
+        }
+        let _ = self.runs.push(Run { start, end });
+    }
+}
+
+impl TextSpace for Text<'_> {
+    fn read(&self, at: Va) -> Option<u32> {
+        Some(self.view(at)?.word32(at.0)?.load(Ordering::Relaxed))
+    }
+
+    fn write(&mut self, at: Va, bits: u32) -> Result<(), Refused> {
+        let word = self.view(at).and_then(|view| view.word32(at.0)).ok_or(Refused)?;
+        word.store(bits, Ordering::Relaxed);
+        self.touch(at.0);
+        Ok(())
+    }
+
+    fn publish(&mut self) {
+        for run in core::mem::take(&mut self.runs) {
+            // SAFETY: a run lies in a view, which is mapped in the mirror.
+            unsafe { clean_to_unification(mirror(run.start), mirror(run.end)) };
+            unify(self.objects, self.spaces, run.start, run.end)
+                .expect("text is mapped in the link domain for as long as its view is listed");
+        }
+    }
+}
