@@ -8,7 +8,7 @@
 use crate::branch::{Branch, OutOfRange, Va};
 use crate::domain::{LinkDomain, ModuleId, ModuleState};
 use crate::errno::Errno;
-use crate::plan::{LinkPlan, Patch, Stage};
+use crate::plan::{LinkPlan, Patch, PlannedAlias, Stage};
 use crate::site::CallSite;
 use crate::text::{self, GATE_UNITS};
 use crate::unload::plan_rollback;
@@ -88,16 +88,16 @@ pub fn affix(
         domain.add_symbol(new.id, new.name, new.fingerprint, new.may_block);
     }
     let module = domain.add_module(id, plan.facts);
-    for (symbol, _) in &plan.aliases {
-        module.aliases.push(*symbol).expect("as many as a plan has");
+    for own in &plan.aliases {
+        module.aliases.push(own.symbol).expect("as many as a plan has");
     }
-    for symbol in &plan.imports {
-        module.imports.push(*symbol).expect("as many as a plan has");
+    for import in &plan.imports {
+        module.imports.push(import.symbol).expect("as many as a plan has");
     }
-    for symbol in &plan.imports {
-        domain.symbols[symbol.index()].importers |= 1 << id.index;
+    for import in &plan.imports {
+        domain.symbols[import.symbol.index()].importers |= 1 << id.index;
     }
-    for (symbol, alias) in &plan.aliases {
+    for PlannedAlias { symbol, alias, .. } in &plan.aliases {
         domain.symbols[symbol.index()].stack.insert(*alias).expect("planning has tried it");
         if alias.entry != alias.target {
             domain.text.take(alias.entry, GATE_UNITS, id.index);
@@ -200,7 +200,7 @@ fn write_fresh_text(plan: &LinkPlan, text: &mut impl TextSpace) -> Result<(), Co
     for veneer in &plan.veneers {
         write_words(text, veneer.at, &text::veneer(veneer.target))?;
     }
-    for (_, alias) in &plan.aliases {
+    for PlannedAlias { alias, .. } in &plan.aliases {
         if alias.entry != alias.target {
             let words = text::gate(alias.entry, alias.target).map_err(CommitError::OutOfRange)?;
             write_words(text, alias.entry, &words)?;

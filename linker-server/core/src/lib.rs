@@ -9,7 +9,7 @@
 //!    site. [`load`] and [`unload`] only say which sets.
 //! 4. [`commit`]: all of a plan, or none of it.
 //! 5. [`transaction`]: the steps of a load and an unload, and the way back from each of them.
-//! 6. [`layout`], [`relocate`]: the bytes of a module. [`text`]: the bytes of gates, slots and veneers.
+//! 6. [`layout`], [`image`], [`relocate`]: a parsed image, where it lies, its bytes. [`text`]: the bytes of gates, slots and veneers.
 //!
 //! # The idea in one paragraph
 //!
@@ -37,9 +37,12 @@ pub mod commit;
 pub mod difference;
 pub mod domain;
 pub mod errno;
+pub mod image;
+pub mod layout;
 pub mod load;
 pub mod name;
 pub mod plan;
+pub mod relocate;
 pub mod rights;
 pub mod site;
 pub mod text;
@@ -51,11 +54,15 @@ pub use branch::{Branch, OutOfRange, Va};
 pub use commit::{CommitError, Refused, TextSpace, affix, commit, forget, revert};
 pub use domain::{LinkDomain, Module, ModuleId, ModuleState, Symbol, SymbolId};
 pub use errno::Errno;
+pub use image::{BaseSource, ObjectSource};
+pub use layout::{Extent, Layout, LayoutError, Window, layout};
 pub use load::{
-    AliasFacts, External, ImportFacts, LoadOptions, ModuleFacts, Reference, Source, plan_base, plan_load,
+    AliasFacts, ImportFacts, LoadOptions, ModuleFacts, Reference, ReferenceKind, Referent, Source, plan_base,
+    plan_load,
 };
 pub use name::Name;
-pub use plan::{LinkPlan, Patch, PlanError};
+pub use plan::{LinkPlan, Patch, PlanError, PlannedAlias};
+pub use relocate::{relocate, relocate_base};
 pub use rights::{BindRights, Rights};
 pub use site::{CallSite, Callee};
 pub use text::LinkerText;
@@ -75,11 +82,9 @@ pub const SITES_MAX: usize = 4096;
 /// Patches of one plan. No site is patched twice by one plan, so this cannot be reached.
 pub const PATCHES_MAX: usize = SITES_MAX;
 /// Alias records of one module or base image.
-pub const MODULE_ALIASES_MAX: usize = 128;
+pub const MODULE_ALIASES_MAX: usize = kmod::ALIASES_MAX;
 /// Import records of one module.
-pub const MODULE_IMPORTS_MAX: usize = 128;
-/// Undefined symbols of one module: imports and `super_` symbols.
-pub const MODULE_EXTERNALS_MAX: usize = 256;
+pub const MODULE_IMPORTS_MAX: usize = kmod::IMPORTS_MAX;
 /// Call sites and address slots that one module or base image brings along.
 pub const MODULE_SITES_MAX: usize = 2048;
 /// Veneers that one plan may add.

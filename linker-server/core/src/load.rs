@@ -2,10 +2,10 @@
 
 use crate::alias::{Alias, AliasKind, AliasStack, Binding};
 use crate::branch::Va;
-use crate::difference::{answer, branch_to, difference};
+use crate::difference::{branch_to, difference};
 use crate::domain::{LinkDomain, ModuleId, ModuleState, SymbolId};
 use crate::name::Name;
-use crate::plan::{BoundExternal, Change, LinkPlan, NewSite, NewSymbol, PlanError};
+use crate::plan::{Change, LinkPlan, NewSite, NewSymbol, PlanError, PlannedAlias, PlannedImport};
 use crate::rights::{BindRights, Rights};
 use crate::site::{CallSite, Callee};
 use crate::text::{self, GATE_UNITS};
@@ -99,16 +99,18 @@ pub struct ImportFacts {
     pub fingerprint: u64,
 }
 
-/// An undefined symbol of an image.
-#[derive(Clone, Copy, Debug)]
-pub struct External {
-    /// The image's own number for it.
-    pub number: u32,
-    /// Its name, `super_` included.
-    pub name: Name,
+/// What an image refers to outside itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Referent {
+    /// The symbol of the import record with this index.
+    Import(usize),
+    /// What the `refine` alias with this index overrides: `super_X`.
+    Super(usize),
+    /// The symbol of the image's own alias record with this index. Only a base image refers so.
+    Own(usize),
 }
 
-/// How an image refers to an undefined symbol.
+/// How an image refers to a symbol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReferenceKind {
     /// A `BL`: R_AARCH64_CALL26.
@@ -119,20 +121,20 @@ pub enum ReferenceKind {
     Address,
 }
 
-/// One reference to an undefined symbol.
+/// One reference to something outside the image.
 #[derive(Clone, Copy, Debug)]
 pub struct Reference {
     /// Where it stands.
     pub at: Va,
-    /// The number of the undefined symbol.
-    pub number: u32,
+    /// To what.
+    pub referent: Referent,
     /// How it refers.
     pub kind: ReferenceKind,
 }
 
 /// What planning wants to know of a laid-out image.
 ///
-/// Each list is asked for index 0, 1, … until none is returned. Externals come in ascending order of their numbers.
+/// Each list is asked for index 0, 1, … until none is returned.
 pub trait Source {
     /// What the image says of itself.
     fn facts(&self) -> ModuleFacts;
@@ -140,9 +142,7 @@ pub trait Source {
     fn alias(&self, index: usize) -> Option<AliasFacts>;
     /// Its import records.
     fn import(&self, index: usize) -> Option<ImportFacts>;
-    /// Its undefined symbols.
-    fn external(&self, index: usize) -> Option<External>;
-    /// Calls `each` for every reference to an undefined symbol, until it fails; the order is that of relocation.
+    /// Calls `each` for every reference to something outside, until it fails.
     fn references(&self, each: &mut dyn FnMut(Reference) -> Result<(), PlanError>) -> Result<(), PlanError>;
 }
 
@@ -160,9 +160,6 @@ impl Default for LoadOptions<'_> {
         Self { rights: Rights::ALL, binding: Binding::Counted }
     }
 }
-
-/// The prefix of the private symbol that calls the implementation an alias overrides.
-const SUPER: &[u8] = b"super_";
 
 /// Plans the load of a module. May refuse; nothing has changed then.
 ///
@@ -212,11 +209,8 @@ fn plan_image(
         let Some(record) = source.import(index) else { break };
         plan_import(domain, &record, options, plan)?;
     }
-    for index in 0.. {
-        let Some(external) = source.external(index) else { break };
-        plan_external(domain, &external, options, plan)?;
-    }
     source.references(&mut |reference| plan_reference(domain, &reference, options, plan))?;
+    plan.sites.sort_unstable_by_key(|new| new.site.at);
     if domain.site_count() + plan.sites.len() > SITES_MAX {
         return Err(PlanError::TooManySites);
     }
@@ -240,8 +234,8 @@ fn find(domain: &LinkDomain, plan: &LinkPlan, name: &Name) -> Option<SymbolId> {
 /// The stack of a symbol with the plan's own alias in it, unlinked.
 fn stack_before(domain: &LinkDomain, plan: &LinkPlan, symbol: SymbolId) -> AliasStack {
     let mut stack = domain.symbols[symbol.index()].stack.clone();
-    if let Some((_, alias)) = plan.aliases.iter().find(|(of, _)| *of == symbol) {
-        stack.insert(*alias).expect("the alias was refused when the stack was full");
+    if let Some(own) = plan.aliases.iter().find(|own| own.symbol == symbol) {
+        stack.insert(own.alias).expect("the alias was refused when the stack was full");
     }
     stack
 }
@@ -292,7 +286,9 @@ fn plan_alias(
     };
     let mut stack = domain.symbols[symbol.index()].stack.clone();
     stack.insert(alias).map_err(|_| PlanError::TooManyRefiners(name))?;
-    plan.aliases.push((symbol, alias)).map_err(|_| PlanError::TooManyAliases)
+    let below = stack.below(plan.module).copied();
+    let planned = PlannedAlias { symbol, alias, below, slot: None };
+    plan.aliases.push(planned).map_err(|_| PlanError::TooManyAliases)
 }
 
 /// The rules for an alias that brings its symbol along.
@@ -330,7 +326,7 @@ fn override_symbol(domain: &LinkDomain, record: &AliasFacts, plan: &LinkPlan) ->
             PlanError::NothingToRefine(name)
         });
     };
-    if plan.aliases.iter().any(|(symbol, _)| *symbol == id) {
+    if plan.aliases.iter().any(|own| own.symbol == id) {
         return Err(PlanError::DuplicateAlias(name));
     }
     let symbol = &domain.symbols[id.index()];
@@ -363,47 +359,10 @@ fn plan_import(
         record.fingerprint,
     )?;
     permit(&options.rights, name, BindRights::CALL)?;
-    if plan.imports.contains(&id) {
-        return Ok(());
-    }
-    plan.imports.push(id).map_err(|_| PlanError::TooManyImports)
-}
-
-fn plan_external(
-    domain: &LinkDomain,
-    external: &External,
-    options: &LoadOptions<'_>,
-    plan: &mut LinkPlan,
-) -> Result<(), PlanError> {
-    let callee = callee_of(domain, plan, &external.name)?;
-    if let Callee::Symbol(_) = callee {
-        permit(&options.rights, external.name, BindRights::CALL)?;
-    }
-    let stack = stack_before(domain, plan, callee.symbol());
-    let site = CallSite { caller: plan.module, at: Va(0), callee, link: false, slot: false };
-    let initial = *answer(&stack, &site).expect("a symbol in use has an alias, a refiner has one below");
-    let bound = BoundExternal { number: external.number, callee, initial, slot: None };
-    plan.externals.push(bound).map_err(|_| PlanError::TooManyExternals)
-}
-
-/// What an undefined symbol names: an import, or `super_X` of a refined X.
-fn callee_of(domain: &LinkDomain, plan: &LinkPlan, name: &Name) -> Result<Callee, PlanError> {
-    if let Some(id) = find(domain, plan, name).filter(|id| plan.imports.contains(id)) {
-        return Ok(Callee::Symbol(id));
-    }
-    // The base image needs no import records: it was linked as a whole.
-    if let (ModuleId::BASE, Some(id)) = (plan.module, find(domain, plan, name)) {
-        return Ok(Callee::Symbol(id));
-    }
-    let Some(symbol) = name.bytes().strip_prefix(SUPER).and_then(Name::new) else {
-        return Err(PlanError::Undeclared(*name));
-    };
-    let refines =
-        |id: &SymbolId| plan.aliases.iter().any(|(of, alias)| of == id && alias.kind == AliasKind::Refine);
-    find(domain, plan, &symbol)
-        .filter(refines)
-        .map(Callee::Super)
-        .ok_or(PlanError::SuperWithoutRefine(symbol))
+    let stack = stack_before(domain, plan, id);
+    let initial = *stack.top().expect("a symbol in use has an alias");
+    let bound = PlannedImport { symbol: id, initial, slot: None };
+    plan.imports.push(bound).map_err(|_| PlanError::TooManyImports)
 }
 
 fn plan_reference(
@@ -412,27 +371,44 @@ fn plan_reference(
     options: &LoadOptions<'_>,
     plan: &mut LinkPlan,
 ) -> Result<(), PlanError> {
-    let index = plan
-        .externals
-        .binary_search_by_key(&reference.number, |external| external.number)
-        .map_err(|_| PlanError::UnknownReference(reference.at))?;
-    let external = plan.externals[index];
-    let (at, slot) = match reference.kind {
-        ReferenceKind::Call | ReferenceKind::Jump => (reference.at, false),
-        ReferenceKind::Address if external.slot.is_some() => return Ok(()),
-        ReferenceKind::Address => {
-            // The address of one's own `super_` needs no right beyond `refine`.
-            if let Callee::Symbol(id) = external.callee {
-                permit(&options.rights, name_of(domain, plan, id), BindRights::TAKE_ADDRESS)?;
-            }
-            let at = plan.reserve(domain, 1)?;
-            plan.externals[index].slot = Some(at);
-            (at, true)
+    let unknown = PlanError::UnknownReference(reference.at);
+    let (callee, initial, slot) = match reference.referent {
+        Referent::Import(index) => {
+            let import = plan.imports.get(index).ok_or(unknown)?;
+            (Callee::Symbol(import.symbol), import.initial, import.slot)
+        }
+        Referent::Super(index) => {
+            let own = plan.aliases.get(index).ok_or(unknown)?;
+            let refused = PlanError::SuperWithoutRefine(name_of(domain, plan, own.symbol));
+            let below = own.below.filter(|_| own.alias.kind == AliasKind::Refine).ok_or(refused)?;
+            (Callee::Super(own.symbol), below, own.slot)
+        }
+        Referent::Own(index) => {
+            let own = plan.aliases.get(index).ok_or(unknown)?;
+            (Callee::Symbol(own.symbol), own.alias, own.slot)
         }
     };
+    let takes_address = reference.kind == ReferenceKind::Address;
+    if takes_address && slot.is_some() {
+        return Ok(());
+    }
+    let at = if takes_address {
+        // The address of one's own `super_` needs no right beyond `refine`.
+        if let Callee::Symbol(id) = callee {
+            permit(&options.rights, name_of(domain, plan, id), BindRights::TAKE_ADDRESS)?;
+        }
+        let at = plan.reserve(domain, 1)?;
+        match reference.referent {
+            Referent::Import(index) => plan.imports[index].slot = Some(at),
+            Referent::Super(index) | Referent::Own(index) => plan.aliases[index].slot = Some(at),
+        }
+        at
+    } else {
+        reference.at
+    };
     let link = reference.kind == ReferenceKind::Call;
-    let site = CallSite { caller: plan.module, at, callee: external.callee, link, slot };
-    let branch = branch_to(domain, plan, &site, &external.initial)?;
+    let site = CallSite { caller: plan.module, at, callee, link, slot: takes_address };
+    let branch = branch_to(domain, plan, &site, &initial)?;
     plan.sites.push(NewSite { site, branch }).map_err(|_| PlanError::TooManySites)
 }
 
@@ -444,13 +420,13 @@ fn name_of(domain: &LinkDomain, plan: &LinkPlan, id: SymbolId) -> Name {
 /// The difference that linking the module makes: to the sites that are there, and to the ones it brings.
 fn plan_link(domain: &LinkDomain, plan: &mut LinkPlan) -> Result<(), PlanError> {
     for index in 0..plan.aliases.len() {
-        let (symbol, alias) = plan.aliases[index];
+        let PlannedAlias { symbol, alias, .. } = plan.aliases[index];
         let before = stack_before(domain, plan, symbol);
         let mut after = before.clone();
         after.set_linked(alias.module, true);
         difference(domain, &before, &after, domain.sites_of_symbol(symbol), plan)?;
         // A module that refines what it calls: its own calls go to the top as well (open recursion).
-        if plan.imports.contains(&symbol) {
+        if plan.imports.iter().any(|import| import.symbol == symbol) {
             for own in 0..plan.sites.len() {
                 let site = plan.sites[own].site;
                 if site.callee == Callee::Symbol(symbol) {

@@ -9,10 +9,8 @@ use crate::errno::Errno;
 use crate::load::ModuleFacts;
 use crate::name::Name;
 use crate::rights::BindRights;
-use crate::site::{CallSite, Callee};
-use crate::{
-    MODULE_ALIASES_MAX, MODULE_EXTERNALS_MAX, MODULE_IMPORTS_MAX, MODULE_SITES_MAX, PATCHES_MAX, VENEERS_MAX,
-};
+use crate::site::CallSite;
+use crate::{MODULE_ALIASES_MAX, MODULE_IMPORTS_MAX, MODULE_SITES_MAX, PATCHES_MAX, VENEERS_MAX};
 
 /// The replacement of one branch.
 ///
@@ -67,15 +65,26 @@ pub(crate) struct NewSite {
     pub(crate) branch: Branch,
 }
 
-/// What an undefined symbol of an image is bound to.
+/// An alias that a load adds.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct BoundExternal {
-    /// The image's own number for it.
-    pub(crate) number: u32,
-    pub(crate) callee: Callee,
+pub struct PlannedAlias {
+    /// To which stack.
+    pub symbol: SymbolId,
+    /// The entry, with its binding and its gate.
+    pub alias: Alias,
+    /// What its `super_` is bound to in the image.
+    pub(crate) below: Option<Alias>,
+    /// The permanent slot of its `super_` (in a base image: of the symbol), if the image takes that address.
+    pub(crate) slot: Option<Va>,
+}
+
+/// An import of a load.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PlannedImport {
+    pub(crate) symbol: SymbolId,
     /// Who answers until the module is linked.
     pub(crate) initial: Alias,
-    /// The permanent address slot, if the image takes the address.
+    /// The permanent slot of the symbol, if the image takes its address.
     pub(crate) slot: Option<Va>,
 }
 
@@ -103,9 +112,11 @@ pub struct LinkPlan {
     pub(crate) links: bool,
     pub(crate) facts: ModuleFacts,
     pub(crate) symbols: Vec<NewSymbol, MODULE_ALIASES_MAX>,
-    pub(crate) aliases: Vec<(SymbolId, Alias), MODULE_ALIASES_MAX>,
-    pub(crate) imports: Vec<SymbolId, MODULE_IMPORTS_MAX>,
-    pub(crate) externals: Vec<BoundExternal, MODULE_EXTERNALS_MAX>,
+    /// In the order of the alias records.
+    pub(crate) aliases: Vec<PlannedAlias, MODULE_ALIASES_MAX>,
+    /// In the order of the import records.
+    pub(crate) imports: Vec<PlannedImport, MODULE_IMPORTS_MAX>,
+    /// By ascending address, once planning is over.
     pub(crate) sites: Vec<NewSite, MODULE_SITES_MAX>,
     pub(crate) veneers: Vec<Veneer, VENEERS_MAX>,
     pub(crate) changes: Vec<Change, MODULE_ALIASES_MAX>,
@@ -125,7 +136,6 @@ impl LinkPlan {
         symbols: Vec::new(),
         aliases: Vec::new(),
         imports: Vec::new(),
-        externals: Vec::new(),
         sites: Vec::new(),
         veneers: Vec::new(),
         changes: Vec::new(),
@@ -153,7 +163,7 @@ impl LinkPlan {
 
     /// The entries that a load adds, each with its binding and its gate.
     #[must_use]
-    pub fn aliases(&self) -> &[(SymbolId, Alias)] {
+    pub fn aliases(&self) -> &[PlannedAlias] {
         &self.aliases
     }
 
@@ -178,7 +188,6 @@ impl LinkPlan {
         self.symbols.clear();
         self.aliases.clear();
         self.imports.clear();
-        self.externals.clear();
         self.sites.clear();
         self.veneers.clear();
         self.changes.clear();
@@ -209,8 +218,6 @@ pub enum PlanError {
     TooManyAliases,
     /// The image has more import records than [`crate::MODULE_IMPORTS_MAX`].
     TooManyImports,
-    /// The image has more undefined symbols than [`crate::MODULE_EXTERNALS_MAX`].
-    TooManyExternals,
     /// The symbol has [`crate::REFINERS_MAX`] refiners.
     TooManyRefiners(Name),
     /// The plan needs more veneers than [`crate::VENEERS_MAX`].
@@ -254,11 +261,9 @@ pub enum PlanError {
     DuplicateAlias(Name),
     /// `super_X` is used and X is not refined.
     SuperWithoutRefine(Name),
-    /// An undefined symbol without an import record.
-    Undeclared(Name),
     /// An import of a symbol that nobody introduced.
     UnknownImport(Name),
-    /// A reference to an undefined symbol that the image does not list.
+    /// A reference to a record that the image does not have.
     UnknownReference(Va),
     /// The loader's capability does not allow it.
     NotPermitted {
@@ -304,7 +309,6 @@ impl PlanError {
             | Self::TooManySites
             | Self::TooManyAliases
             | Self::TooManyImports
-            | Self::TooManyExternals
             | Self::TooManyRefiners(_)
             | Self::TooManyVeneers
             | Self::NoLinkerText => Errno::ENOSPC,
@@ -315,7 +319,6 @@ impl PlanError {
             | Self::MayBlock(_)
             | Self::DuplicateAlias(_)
             | Self::SuperWithoutRefine(_)
-            | Self::Undeclared(_)
             | Self::UnknownReference(_) => Errno::ENOEXEC,
             Self::IsolatedUnsupported => Errno::ENOSYS,
             Self::DirectMayBlock(_) => Errno::EINVAL,
