@@ -34,6 +34,8 @@ pub mod slot {
     pub const DEADLINE_SIGNAL: u64 = 14;
     /// Untyped memory of a client for page tables of its own mappings (console, log server, test agent).
     pub const UNTYPED: u64 = 15;
+    /// The linker server once more, as another client (test agent only).
+    pub const LINKER_2: u64 = 16;
     /// First slot free for the server's own use, unless its start page says more.
     pub const FIRST_FREE: u64 = 64;
 }
