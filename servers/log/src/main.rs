@@ -1,3 +1,113 @@
-//! Merges the log streams of images and modules onto the UART.
+//! Merges the log rings of all servers and link-domain threads onto the serial line, as frames for a host tool.
+//!
+//! It is the only reader of every ring. Where nobody decodes frames (no host tool), it empties the rings so that
+//! drop counts mean something, and writes nothing.
 #![no_std]
 #![no_main]
+
+mod sink;
+
+use heapless::Vec;
+use strata_protocol::caps::slot;
+use strata_protocol::linker::{Reply, Request};
+use strata_protocol::logring::{LogRing, RECORD_MAX};
+use strata_protocol::start::{StartInfo, region};
+use strata_protocol::wire::Frame;
+use strata_runtime::ipc::call_for_capability;
+use strata_runtime::mapping::{Access, map_own};
+use strata_runtime::slots::Slots;
+use strata_runtime::{Ipc, entry};
+
+use crate::sink::Sink;
+
+entry!(main);
+
+/// The most rings that are read.
+const RINGS_MAX: usize = 64;
+/// Records taken from one ring before the next one has its turn.
+const TURN_MAX: usize = 16;
+/// From one mapped ring to the next.
+const STRIDE: u64 = 0x2000;
+
+/// A ring and who writes to it.
+struct Source {
+    stream: u16,
+    ring: &'static LogRing,
+    dropped: u32,
+}
+
+fn main(start: &'static StartInfo, ipc: &'static mut Ipc) -> ! {
+    let mut sources: Vec<Source, RINGS_MAX> = Vec::new();
+    for region in start.regions.iter().filter(|region| region.kind == region::LOG_RING) {
+        // SAFETY: the root task maps the ring's page for the life of the process.
+        unsafe { add(&mut sources, region.data, region.address) };
+    }
+    let mut slots = Slots::new(start);
+    let sink = Sink::open(start, ipc, &mut slots);
+    drain(&mut sources, sink, ipc);
+    link_domain_rings(&mut sources, start, ipc, &mut slots);
+    defmt::info!("{=usize} log rings", sources.len());
+    loop {
+        drain(&mut sources, sink, ipc);
+        ipc.seL4_Wait(slot::NOTIFICATION);
+    }
+}
+
+/// # Safety
+/// A page that stays mapped lies at the address.
+unsafe fn add(sources: &mut Vec<Source, RINGS_MAX>, stream: u32, address: u64) {
+    let stream = u16::try_from(stream).unwrap_or(u16::MAX);
+    // SAFETY: the caller vouches for a page; all fields of a ring are atomic, and every content is valid.
+    let ring = unsafe { &*(address as *const LogRing) };
+    if sources.push(Source { stream, ring, dropped: 0 }).is_err() {
+        defmt::warn!("no room for the ring of stream {=u16}", stream);
+    }
+}
+
+/// Asks the linker server for the rings of the threads it has made.
+fn link_domain_rings(
+    sources: &mut Vec<Source, RINGS_MAX>,
+    start: &StartInfo,
+    ipc: &mut Ipc,
+    slots: &mut Slots,
+) {
+    let Some(free) = start.region(region::FREE) else { return };
+    for index in 0_u32.. {
+        let Some(frame) = slots.take() else { return };
+        let answer = call_for_capability(ipc, slot::LINKER, &Request::LogRing { index }, frame);
+        let Ok((Reply::Capability { stream, .. }, true)) = answer else {
+            slots.give_back(frame);
+            return;
+        };
+        let address = free.address + u64::from(index) * STRIDE;
+        match map_own(ipc, slots, frame, address, Access::ReadWrite) {
+            // SAFETY: the ring has just been mapped there, and this process never unmaps it.
+            Ok(()) => unsafe { add(sources, stream, address) },
+            Err(error) => defmt::warn!("ring {=u32}: {}", index, error),
+        }
+    }
+}
+
+/// Writes out everything that is in the rings, in turns.
+fn drain(sources: &mut [Source], sink: Sink, ipc: &mut Ipc) {
+    let mut buffer = [0; RECORD_MAX];
+    let mut more = true;
+    while more {
+        more = false;
+        for source in &mut *sources {
+            let mut turns = 0..TURN_MAX;
+            while turns.next().is_some()
+                && let Some(bytes) = source.ring.take(&mut buffer)
+            {
+                more = true;
+                sink.write(ipc, &Frame::Log { stream: source.stream, bytes });
+            }
+            let dropped = source.ring.dropped();
+            if dropped != source.dropped {
+                let count = dropped.wrapping_sub(source.dropped);
+                source.dropped = dropped;
+                sink.write(ipc, &Frame::LogDropped { stream: source.stream, count });
+            }
+        }
+    }
+}

@@ -21,6 +21,7 @@ mod panic;
 pub mod semihosting;
 pub mod slots;
 pub mod thread;
+pub mod uart;
 
 pub use sel4_sys as sel4;
 pub use strata_protocol as protocol;

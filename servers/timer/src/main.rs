@@ -1,3 +1,133 @@
-//! Owns the physical timer and serves deadlines.
+//! Owns the physical timer and serves deadlines: sleeps of clients by message, deadlines of the linker server
+//! through a shared page, because the linker server never waits for anybody.
+//!
+//! Reading order: here, then [`sleepers`] (who waits until when), [`hardware`] (the timer's registers).
 #![no_std]
 #![no_main]
+
+mod hardware;
+mod sleepers;
+
+use sel4_sys::seL4_MessageInfo;
+use strata_protocol::caps::{signal, slot, timer_signal};
+use strata_protocol::start::{StartInfo, grant, region};
+use strata_protocol::timer::{DeadlinePage, Reply, Request, SLEEP_US_MAX};
+use strata_protocol::{Errno, Refusal};
+use strata_runtime::ipc::{DEPTH, Received, get, put, receive, reply_receive};
+use strata_runtime::kernel::check;
+use strata_runtime::slots::Slots;
+use strata_runtime::{Ipc, clock, entry, sel4};
+
+use crate::hardware::PhysicalTimer;
+use crate::sleepers::Sleepers;
+
+entry!(main);
+
+/// The server's state.
+struct Timer {
+    irq: u64,
+    page: &'static DeadlinePage,
+    sleepers: Sleepers,
+    hardware: PhysicalTimer,
+}
+
+fn main(start: &'static StartInfo, ipc: &'static mut Ipc) -> ! {
+    let irq = start.grants(grant::IRQ).next().expect("the description names the interrupt").slot;
+    let page = start.region(region::DEADLINES).expect("the description names the deadline page");
+    // SAFETY: the root task maps the page for the life of the process; all its fields are atomic.
+    let page = unsafe { &*(page.address as *const DeadlinePage) };
+    let sleepers = Sleepers::new(&mut Slots::new(start));
+    let mut timer = Timer { irq, page, sleepers, hardware: PhysicalTimer::take() };
+    timer.connect(ipc);
+    defmt::info!("timer at {=u64} Hz", clock::frequency());
+
+    let mut answer = None;
+    loop {
+        let received = match answer.take() {
+            Some(tag) => reply_receive(ipc, slot::SERVICE, tag),
+            None => receive(ipc, slot::SERVICE),
+        };
+        if signal::is_signal(received.badge) {
+            timer.look(ipc, received.badge);
+        } else {
+            answer = timer.request(ipc, received);
+        }
+    }
+}
+
+impl Timer {
+    fn connect(&mut self, ipc: &mut Ipc) {
+        self.hardware.stop();
+        let bits = timer_signal::INTERRUPT;
+        let rights = sel4::seL4_CapRights::write_only();
+        let (cnode, at) = (slot::CNODE, slot::FIRST_FREE - 1);
+        check(ipc.seL4_CNode_Mint(cnode, at, DEPTH, cnode, slot::NOTIFICATION, DEPTH, rights, bits))
+            .expect("the slot below the free ones is empty");
+        check(ipc.seL4_IRQHandler_SetNotification(self.irq, at)).expect("the interrupt is ours");
+        check(ipc.seL4_IRQHandler_Ack(self.irq)).expect("the interrupt is ours");
+    }
+
+    /// Something has happened: answers who is due, tells the linker server, sets the next interrupt.
+    fn look(&mut self, ipc: &mut Ipc, badge: u64) {
+        loop {
+            let now = clock::ticks();
+            if self.page.expire(now) {
+                sel4::seL4_Signal(slot::DEADLINE_SIGNAL);
+            }
+            while let Some(reply_slot) = self.sleepers.due(now) {
+                let tag = put(ipc, &time(now), 0).expect("an answer fits a message");
+                // The saved reply capability is used up by this; its slot is empty again.
+                ipc.seL4_Send(reply_slot, tag);
+            }
+            let next = earlier(self.page.earliest(), self.sleepers.earliest());
+            self.hardware.set(next);
+            // A deadline that passed while the timer was being set is noticed now, not never.
+            if next == 0 || next > clock::ticks() {
+                break;
+            }
+        }
+        if badge & timer_signal::INTERRUPT != 0 {
+            // The timer is set to the future, so the level is low before the interrupt is let in again.
+            check(ipc.seL4_IRQHandler_Ack(self.irq)).expect("the interrupt is ours");
+        }
+    }
+
+    /// Serves a request; nothing to answer when the client sleeps.
+    fn request(&mut self, ipc: &mut Ipc, received: Received) -> Option<seL4_MessageInfo> {
+        let reply = match get(ipc, received.tag) {
+            Ok(Request::Now) => time(clock::ticks()),
+            Ok(Request::Sleep { microseconds }) if microseconds <= SLEEP_US_MAX => {
+                let until = clock::ticks() + clock::to_ticks(microseconds, clock::frequency());
+                match self.sleepers.place() {
+                    Some(reply_slot) => {
+                        check(ipc.seL4_CNode_SaveCaller(slot::CNODE, reply_slot, DEPTH))
+                            .expect("the place's slot is empty");
+                        self.sleepers.add(reply_slot, until);
+                        self.look(ipc, 0);
+                        return None;
+                    }
+                    None => refuse(Errno::EBUSY, "sleep", "too many sleepers"),
+                }
+            }
+            Ok(Request::Sleep { .. }) => refuse(Errno::ERANGE, "sleep", "longer than an hour"),
+            Err(_) => refuse(Errno::EINVAL, "timer", "not a request of this version"),
+        };
+        Some(put(ipc, &reply, 0).expect("an answer fits a message"))
+    }
+}
+
+fn time(ticks: u64) -> Reply {
+    Reply::Time { ticks, frequency: clock::frequency() }
+}
+
+fn refuse(errno: Errno, name: &str, why: &str) -> Reply {
+    Reply::Refused(Refusal::new(errno, name, why))
+}
+
+/// The earlier of two times where 0 means none.
+fn earlier(one: u64, other: u64) -> u64 {
+    match (one, other) {
+        (0, time) | (time, 0) => time,
+        (one, other) => one.min(other),
+    }
+}
