@@ -1,0 +1,10 @@
+//! What host tools share: QEMU, the serial line, log tables, case lists.
+//!
+//! `xtask` and the on-target runner both talk to a machine through this crate: [`qemu`] starts it, [`demux`] splits
+//! what it says into console text and frames, [`tables`] turns log frames into lines, [`cases`] reads the list of
+//! on-target cases out of a test image.
+
+pub mod cases;
+pub mod demux;
+pub mod qemu;
+pub mod tables;

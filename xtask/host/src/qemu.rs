@@ -1,0 +1,141 @@
+//! A QEMU process that runs an image, and what it says.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::demux::{Demux, Piece};
+
+/// How to start a machine.
+#[derive(Clone, Debug)]
+pub struct Qemu {
+    /// The raw kernel image with the root task appended.
+    pub image: PathBuf,
+    /// Words for the root task.
+    pub bootargs: String,
+    /// Count instructions: virtual time is instructions executed, and a run repeats exactly.
+    pub icount: bool,
+    /// Further arguments.
+    pub extra: Vec<String>,
+}
+
+impl Qemu {
+    /// The command line for the virt machine.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let mut command = Command::new("qemu-system-aarch64");
+        command
+            .args(["-M", "virt", "-cpu", "cortex-a53", "-smp", "1", "-m", "512M"])
+            .args(["-nic", "none", "-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot"])
+            .args(["-semihosting-config", "enable=on,target=native,userspace=on"])
+            .arg("-kernel")
+            .arg(&self.image)
+            .args(["-append", &self.bootargs]);
+        if self.icount {
+            command.args(["-icount", "shift=0,sleep=off"]);
+        }
+        command.args(&self.extra);
+        command
+    }
+
+    /// Starts it with its serial line on pipes.
+    pub fn start(&self) -> Result<Machine> {
+        check_image(&self.image)?;
+        let mut child = self
+            .command()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot start qemu-system-aarch64; `./x setup` installs it")?;
+        let (sender, pieces) = channel();
+        let mut stdout = child.stdout.take().context("QEMU has no standard output")?;
+        std::thread::spawn(move || {
+            let mut demux = Demux::default();
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = stdout.read(&mut buffer) {
+                for piece in demux.feed(&buffer[..count]) {
+                    if sender.send(piece).is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        let stdin = child.stdin.take().context("QEMU has no standard input")?;
+        Ok(Machine { child, stdin, pieces })
+    }
+}
+
+fn check_image(image: &Path) -> Result<()> {
+    if !image.is_file() {
+        bail!("there is no image {}; `./x build` makes it", image.display());
+    }
+    Ok(())
+}
+
+/// A running machine. Dropping it ends QEMU.
+pub struct Machine {
+    child: Child,
+    stdin: ChildStdin,
+    pieces: Receiver<Piece>,
+}
+
+/// What happened next.
+#[derive(Debug)]
+pub enum Next {
+    /// A piece of the serial line.
+    Piece(Piece),
+    /// QEMU has ended and everything it said has been read.
+    Ended(ExitStatus),
+    /// The deadline has passed.
+    TimedOut,
+}
+
+impl Machine {
+    /// Waits for the next thing that happens, at most until `deadline`.
+    pub fn next(&mut self, deadline: Instant) -> Result<Next> {
+        match self.pieces.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(piece) => Ok(Next::Piece(piece)),
+            Err(RecvTimeoutError::Timeout) => Ok(Next::TimedOut),
+            // The line is closed: QEMU is at its end.
+            Err(RecvTimeoutError::Disconnected) => {
+                while Instant::now() < deadline {
+                    if let Some(status) = self.child.try_wait()? {
+                        return Ok(Next::Ended(status));
+                    }
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                Ok(Next::TimedOut)
+            }
+        }
+    }
+
+    /// Types on the serial line.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        self.stdin.write_all(bytes)?;
+        self.stdin.flush()?;
+        Ok(())
+    }
+
+    /// What QEMU itself complained about, once it has ended.
+    pub fn complaints(&mut self) -> String {
+        let mut text = String::new();
+        if let Some(stderr) = self.child.stderr.as_mut() {
+            // What cannot be read is left out: this is an explanation, not a result.
+            let _ = stderr.read_to_string(&mut text);
+        }
+        text
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // Already gone is as good as killed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
