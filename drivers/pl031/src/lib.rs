@@ -1,3 +1,116 @@
 //! Device logic of the PL031 real-time clock.
+//!
+//! The clock counts seconds since 1970 and keeps its interrupt masked: nobody sets an alarm here.
 #![no_std]
 #![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+use bus_space::Registers;
+
+/// Registers, as the PL031 technical reference manual (Arm DDI 0224) names them.
+pub mod register {
+    /// RTCDR: seconds.
+    pub const DATA: u64 = 0x00;
+    /// RTCCR: bit 0 starts the clock.
+    pub const CONTROL: u64 = 0x0c;
+    /// RTCIMSC: interrupt mask, a set bit is enabled.
+    pub const INTERRUPT_MASK: u64 = 0x10;
+    /// RTCPeriphID0, the first of four.
+    pub const PERIPHERAL_ID: u64 = 0xfe0;
+    /// The identification of a PL031: part 0x031, designer 0x41 (Arm).
+    pub const ID_PART: u32 = 0x0004_1031;
+    /// Revision and configuration differ between PL031s.
+    pub const ID_PART_MASK: u32 = 0x000f_ffff;
+}
+
+/// Why a device is not driven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeError {
+    /// The identification registers hold this instead.
+    NotAPl031(u32),
+}
+
+/// A PL031 that has been identified and runs.
+#[derive(Debug)]
+pub struct Clock<R> {
+    registers: R,
+}
+
+impl<R: Registers> Clock<R> {
+    /// Identifies the device and starts it; a running clock goes on with the time that it has.
+    pub fn probe(registers: R) -> Result<Self, ProbeError> {
+        let id = identification(&registers);
+        if id & register::ID_PART_MASK != register::ID_PART {
+            return Err(ProbeError::NotAPl031(id));
+        }
+        registers.write_4(register::INTERRUPT_MASK, 0);
+        registers.write_4(register::CONTROL, 1);
+        // Read back: the clock must run before anybody asks it.
+        registers.read_4(register::CONTROL);
+        Ok(Self { registers })
+    }
+
+    /// Seconds since 1970.
+    pub fn now(&self) -> u32 {
+        self.registers.read_4(register::DATA)
+    }
+
+    /// The registers, for a client that looks at the device itself.
+    pub const fn registers(&self) -> &R {
+        &self.registers
+    }
+}
+
+/// The four peripheral identification registers as one number.
+pub fn identification(registers: &impl Registers) -> u32 {
+    (0..4).fold(0, |id, i| id | (registers.read_4(register::PERIPHERAL_ID + 4 * i) & 0xff) << (8 * i))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::vec::Vec;
+
+    use bus_space::{BarrierFlags, Registers};
+
+    use super::{Clock, ProbeError};
+
+    struct Mock {
+        id: u32,
+        writes: RefCell<Vec<(u64, u32)>>,
+    }
+
+    impl Registers for &Mock {
+        fn read_4(&self, offset: u64) -> u32 {
+            match offset {
+                0x00 => 1_789_000_000,
+                0x0c => 1,
+                0xfe0..0xff0 => self.id >> (2 * (offset - 0xfe0)) & 0xff,
+                _ => panic!("read of {offset:#x}"),
+            }
+        }
+
+        fn write_4(&self, offset: u64, value: u32) {
+            self.writes.borrow_mut().push((offset, value));
+        }
+
+        fn barrier(&self, _flags: BarrierFlags) {}
+    }
+
+    #[test]
+    fn a_clock_is_started_without_interrupt_and_read() {
+        let mock = Mock { id: 0x0004_1031, writes: RefCell::default() };
+        let clock = Clock::probe(&mock).unwrap();
+        assert_eq!(clock.now(), 1_789_000_000);
+        assert_eq!(*mock.writes.borrow(), [(0x10, 0), (0x0c, 1)]);
+    }
+
+    #[test]
+    fn another_device_is_refused_and_left_alone() {
+        let mock = Mock { id: 0xffff_ffff, writes: RefCell::default() };
+        assert_eq!(Clock::probe(&mock).err(), Some(ProbeError::NotAPl031(0xffff_ffff)));
+        assert!(mock.writes.borrow().is_empty());
+    }
+}

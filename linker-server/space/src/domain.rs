@@ -182,6 +182,10 @@ impl DomainSpace {
         let hold = notification(objects, untyped, account)?;
         let all = seL4_CapRights::all();
         objects.copy_into(cnode, slot::HOLD, DOMAIN_CNODE_BITS, hold, all)?;
+        for event in 0..slot::EVENTS {
+            let notification = notification(objects, untyped, account)?;
+            objects.copy_into(cnode, slot::EVENT_FIRST + event, DOMAIN_CNODE_BITS, notification, all)?;
+        }
         let write = seL4_CapRights::write_only();
         let log = caps::slot::LOG_SIGNAL;
         objects.copy_into(cnode, slot::LOG_SIGNAL, DOMAIN_CNODE_BITS, log, write)?;

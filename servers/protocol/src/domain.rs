@@ -176,6 +176,11 @@ pub mod slot {
     pub const HOLD: u64 = 2;
     /// The log server's notification.
     pub const LOG_SIGNAL: u64 = 3;
+    /// First of the event notifications that the base image offers to modules (all rights): event number 0 is
+    /// [`HOLD`], event number n is slot `EVENT_FIRST + n - 1`.
+    pub const EVENT_FIRST: u64 = 4;
+    /// How many event notifications there are besides [`HOLD`].
+    pub const EVENTS: u64 = 4;
     /// First of the slots that the linker server hands to servers and workers (see `ServerStart`).
     pub const FIRST_DYNAMIC: u64 = 16;
 }

@@ -1,0 +1,102 @@
+//! What every device answers: reads and writes of its registers, through all layers.
+
+use bus_space::{BusHandle, BusTag};
+use kmod_api::bus::Device;
+use kmod_api::symbols::{
+    bus_space_read_1, bus_space_read_2, bus_space_read_4, bus_space_read_8, bus_space_write_1,
+    bus_space_write_2, bus_space_write_4, bus_space_write_8,
+};
+use kmod_api::thread;
+use strata_protocol::Errno;
+use strata_protocol::driver::{BUS_CHECK, BUS_READ, BUS_WRITE};
+use strata_protocol::message::WORDS_MAX;
+
+use crate::server::Answer;
+
+/// Reads of one BUS_CHECK: bounds how long a client can keep the driver busy.
+pub const CHECKS_MAX: u64 = 4096;
+
+/// Answers a request that every device understands; ENOSYS for others.
+pub fn request(device: &Device, label: u64, words: &mut [u64; WORDS_MAX]) -> Answer {
+    let [width, offset, third, mask, ..] = *words;
+    match label {
+        BUS_READ => {
+            let place = Place::new(device, width, offset)?;
+            thread::set_bus_status(0);
+            words[0] = place.read();
+            words[1] = status();
+            Ok(2)
+        }
+        BUS_WRITE => {
+            let place = Place::new(device, width, offset)?;
+            thread::set_bus_status(0);
+            place.write(third);
+            words[0] = status();
+            Ok(1)
+        }
+        BUS_CHECK => {
+            let place = Place::new(device, width, offset)?;
+            if third == 0 || third > CHECKS_MAX {
+                return Err(Errno::ERANGE);
+            }
+            let first = place.read();
+            words[1] = (1..third).filter(|_| (place.read() ^ first) & mask != 0).count() as u64;
+            words[0] = first;
+            Ok(2)
+        }
+        _ => Err(Errno::ENOSYS),
+    }
+}
+
+/// The bus status of this thread as a message word.
+fn status() -> u64 {
+    u64::from(thread::bus_status().unsigned_abs())
+}
+
+/// An aligned place inside a device.
+struct Place {
+    handle: BusHandle,
+    offset: u64,
+    width: u64,
+}
+
+impl Place {
+    fn new(device: &Device, width: u64, offset: u64) -> Result<Self, Errno> {
+        if !matches!(width, 1 | 2 | 4 | 8) {
+            return Err(Errno::EINVAL);
+        }
+        if !device.contains(offset, width) {
+            return Err(Errno::ERANGE);
+        }
+        Ok(Self { handle: device.handle(), offset, width })
+    }
+
+    fn read(&self) -> u64 {
+        let (tag, handle, offset) = (BusTag::MEMORY, self.handle, self.offset);
+        match self.width {
+            // SAFETY: `new` has seen that the access is aligned and inside a mapped device.
+            1 => unsafe { bus_space_read_1(tag, handle, offset) }.into(),
+            // SAFETY: as above.
+            2 => unsafe { bus_space_read_2(tag, handle, offset) }.into(),
+            // SAFETY: as above.
+            4 => unsafe { bus_space_read_4(tag, handle, offset) }.into(),
+            // SAFETY: as above.
+            _ => unsafe { bus_space_read_8(tag, handle, offset) },
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the client asked for this width")]
+    fn write(&self, value: u64) {
+        let (tag, handle, offset) = (BusTag::MEMORY, self.handle, self.offset);
+        match self.width {
+            // SAFETY: `new` has seen that the access is aligned and inside a mapped device.
+            1 => unsafe { bus_space_write_1(tag, handle, offset, value as u8) },
+            // SAFETY: as above.
+            2 => unsafe { bus_space_write_2(tag, handle, offset, value as u16) },
+            // SAFETY: as above.
+            4 => unsafe { bus_space_write_4(tag, handle, offset, value as u32) },
+            // SAFETY: as above.
+            _ => unsafe { bus_space_write_8(tag, handle, offset, value) },
+        }
+    }
+}

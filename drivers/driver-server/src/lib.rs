@@ -1,0 +1,21 @@
+//! The threads of a base image: driver servers and workers.
+//!
+//! The linker server starts each thread at an entry of the base image with the address of a `ServerStart` in x0. Driver
+//! servers wait at one place for requests and interrupts and reach registers only through `bus_space` symbols, so every
+//! layer sees every access. A server that faults is started again from its entry: it first answers the client that it
+//! was serving, and then serves on.
+//!
+//! [`server`] has the loop, [`device`] what every device answers, then one file for each class; [`worker`] runs module
+//! commands, [`events`] is what modules may wait on.
+#![no_std]
+#![cfg(target_arch = "aarch64")]
+
+pub mod bench;
+pub mod demo;
+pub mod device;
+pub mod events;
+pub mod hole;
+pub mod rtc;
+pub mod server;
+pub mod uart;
+pub mod worker;

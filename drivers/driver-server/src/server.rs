@@ -1,0 +1,142 @@
+//! The loop of a driver server, and its first moments.
+
+use core::sync::atomic::Ordering;
+
+use bus_space::{BusTag, MapFlags};
+use kmod_api::bus::Device;
+use sel4_sys::{seL4_IPCBuffer, seL4_MessageInfo};
+use strata_protocol::Errno;
+use strata_protocol::caps::signal;
+use strata_protocol::domain::ServerStart;
+use strata_protocol::message::WORDS_MAX;
+use strata_runtime::thread;
+
+/// A driver server's thread.
+///
+/// Holding one proves that this thread has opened its device's window, has answered the client of its predecessor if it
+/// was started again, and owns the thread's IPC buffer.
+pub struct Server {
+    ipc: &'static mut seL4_IPCBuffer,
+    start: ServerStart,
+}
+
+/// An answer: how many message words it has, or why not.
+pub type Answer = Result<usize, Errno>;
+
+/// What a class of drivers does with requests and interrupts.
+pub trait Class {
+    /// An interrupt or another signal has come.
+    fn signalled(&mut self, _server: &Server) {}
+
+    /// Answers a request. `words` holds its `length` words and takes the answer's.
+    fn request(&mut self, label: u64, words: &mut [u64; WORDS_MAX], length: usize) -> Answer;
+
+    /// Runs after the answer has gone out, for requests that are answered before they are carried out.
+    fn after(&mut self) {}
+}
+
+impl Server {
+    /// Takes over the thread.
+    ///
+    /// # Safety
+    /// Called once at the entry of a thread of the link domain, with what the thread found in x0.
+    #[must_use]
+    pub unsafe fn begin(start: *const ServerStart) -> Self {
+        // SAFETY: the linker server maps the start record for the life of the thread.
+        let start = unsafe { *start };
+        // SAFETY: this is the entry of the thread; after a restart nothing of the earlier run is left.
+        let ipc = unsafe { thread::take_ipc() };
+        if let Ok(index) = usize::try_from(start.index)
+            && start.physical != 0
+        {
+            bus_default::windows::open(index, start.physical, start.address, start.size);
+        }
+        let mut server = Self { ipc, start };
+        server.answer_for_predecessor();
+        server
+    }
+
+    /// Replies EFAULT to whoever waited for this thread when it faulted. The reply capability is still in the TCB;
+    /// where nobody waited there is none, and the kernel drops the reply.
+    fn answer_for_predecessor(&mut self) {
+        let fault = &thread::block().fault;
+        if fault.kind.swap(0, Ordering::Relaxed) == 0 {
+            return;
+        }
+        let (pc, address) = (fault.pc.load(Ordering::Relaxed), fault.address.load(Ordering::Relaxed));
+        self.ipc.msg[0] = address;
+        self.ipc.msg[1] = pc;
+        self.ipc.msg[2] = fault.status.load(Ordering::Relaxed);
+        self.ipc.seL4_Reply(seL4_MessageInfo::new(number(Errno::EFAULT), 0, 0, 3));
+        defmt::warn!("server restarted after a fault at {=u64:#x}, pc {=u64:#x}", address, pc);
+    }
+
+    /// Maps the whole device of this server.
+    pub fn map_device(&self) -> Result<Device, Errno> {
+        Device::map(BusTag::MEMORY, self.start.physical, self.start.size, MapFlags::NONE)
+    }
+
+    /// Lets the kernel raise the device's interrupt again.
+    pub fn acknowledge(&mut self) {
+        if self.start.irq_handler != 0 {
+            // An acknowledgement of a handler that we hold cannot fail.
+            let _ = self.ipc.seL4_IRQHandler_Ack(self.start.irq_handler);
+        }
+    }
+
+    /// Tells the client that something has arrived.
+    pub fn tell_client(&self) {
+        if self.start.signal != 0 {
+            sel4_sys::seL4_Signal(self.start.signal);
+        }
+    }
+
+    /// The notification that a demo module waits on.
+    #[must_use]
+    pub const fn hold(&self) -> u64 {
+        self.start.hold
+    }
+
+    /// Serves for ever.
+    pub fn serve(mut self, class: &mut impl Class) -> ! {
+        self.acknowledge();
+        let (mut info, mut badge) = self.receive();
+        loop {
+            if signal::is_signal(badge) {
+                class.signalled(&self);
+                self.acknowledge();
+                (info, badge) = self.receive();
+                continue;
+            }
+            let length = usize::try_from(info.get_length()).unwrap_or(WORDS_MAX).min(WORDS_MAX);
+            let answer = class.request(info.get_label(), &mut self.ipc.msg, length);
+            let reply = match answer {
+                Ok(words) => seL4_MessageInfo::new(0, 0, 0, words.min(WORDS_MAX) as u64),
+                Err(errno) => seL4_MessageInfo::new(number(errno), 0, 0, 0),
+            };
+            self.ipc.seL4_Reply(reply);
+            class.after();
+            (info, badge) = self.receive();
+        }
+    }
+
+    fn receive(&mut self) -> (seL4_MessageInfo, u64) {
+        self.ipc.seL4_Recv(self.start.endpoint, ())
+    }
+
+    /// Stands in for a server whose device is not there: every request is refused.
+    pub fn refuse(self, errno: Errno) -> ! {
+        struct Refusing(Errno);
+        impl Class for Refusing {
+            fn request(&mut self, _label: u64, _words: &mut [u64; WORDS_MAX], _length: usize) -> Answer {
+                Err(self.0)
+            }
+        }
+        self.serve(&mut Refusing(errno))
+    }
+}
+
+/// An errno as a message label.
+fn number(errno: Errno) -> u64 {
+    u64::from(errno.number().unsigned_abs())
+}
