@@ -10,7 +10,7 @@
 use crate::mirror::View;
 use crate::objects::{ObjectError, Objects, Operation, PAGE_BITS, PAGE_SIZE, Untyped, check};
 use crate::thread::{DOMAIN_CNODE_BITS, Recipe, Role, THREADS_MAX, Thread, command_page_of, make_thread};
-use crate::vspace::{Access, Pages, VSpaces, make_pages, make_tables, map, mirror};
+use crate::vspace::{Access, Pages, VSpaces, make_pages, make_tables, map, mirror, publish};
 use heapless::Vec;
 use linker_books::ledger::Account;
 use linker_books::window::Window;
@@ -148,6 +148,7 @@ pub struct DomainSpace {
     pub servers: Vec<Server, SERVERS_MAX>,
     /// Text that may be patched: base image and linker-owned text.
     pub texts: Vec<View, SEGMENTS_MAX>,
+    base: Vec<View, SEGMENTS_MAX>,
     cnode: seL4_CPtr,
     untyped: Untyped,
     hold: seL4_CPtr,
@@ -198,6 +199,7 @@ impl DomainSpace {
             threads: Vec::new(),
             servers: Vec::new(),
             texts: Vec::new(),
+            base: Vec::new(),
             cnode,
             untyped,
             hold,
@@ -238,12 +240,14 @@ impl DomainSpace {
             let (first, count) = pages_of(segment)?;
             let pages =
                 make_pages(objects, self.spaces, untyped, first, count, segment.access, self.account)?;
-            // SAFETY: the base image's pages stay mapped until the link domain goes; this view ends here.
+            // SAFETY: the base image's pages stay mapped until the link domain goes, and this view is part
+            // of the link domain.
             let view = unsafe { View::of(pages) };
             // SAFETY: the link domain has no thread yet, and `view` is used for nothing else.
             let bytes = unsafe { view.bytes() };
             let offset = usize::try_from(segment.at - first).map_err(|_| DomainError::Segment(segment.at))?;
             bytes[offset..offset + segment.bytes.len()].copy_from_slice(segment.bytes);
+            self.base.push(view).map_err(|_| DomainError::TooMany)?;
             if segment.access == Access::Text {
                 self.add_text(pages)?;
             }
@@ -251,10 +255,30 @@ impl DomainSpace {
         Ok(())
     }
 
-    /// Where `size` bytes of the base image or linker-owned text are, if they are text.
+    /// Bytes of the base image, to be relocated.
+    ///
+    /// # Safety
+    /// The link domain has no thread yet, and the bytes of an earlier call are not used any more.
     #[must_use]
-    pub fn text_at(&self, at: u64, size: u64) -> Option<View> {
-        self.texts.iter().copied().find(|view| view.contains(at, size))
+    pub unsafe fn base_field(&mut self, at: u64, size: u64) -> Option<&mut [u8]> {
+        let view = self.base.iter().copied().find(|view| view.contains(at, size))?;
+        let first = usize::try_from(at - view.at()).ok()?;
+        let size = usize::try_from(size).ok()?;
+        // SAFETY: nobody runs in the link domain (contract), and `self` is borrowed for as long as the
+        // bytes are used.
+        let bytes = unsafe { view.bytes() };
+        bytes.get_mut(first..first + size)
+    }
+
+    /// Makes the base image's text visible to instruction fetch.
+    ///
+    /// # Errors
+    /// [`ObjectError::Kernel`].
+    pub fn publish_base(&self, objects: &mut Objects) -> Result<(), ObjectError> {
+        for text in &self.texts {
+            publish(objects, self.spaces, text.at(), text.at() + text.size())?;
+        }
+        Ok(())
     }
 
     /// Makes and starts the thread of a driver server.

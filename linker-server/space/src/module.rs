@@ -4,11 +4,9 @@
 //! frame capability, in the link domain, in the mirror and wherever else one went. Nothing of the
 //! module can survive its untyped object.
 
-use crate::asm::clean_to_unification;
-use crate::domain::DomainSpace;
 use crate::mirror::View;
-use crate::objects::{ObjectError, Objects, PAGE_SIZE, Untyped};
-use crate::vspace::{Access, Pages, VSpaces, make_pages, mirror, unify};
+use crate::objects::{ObjectError, Objects, Operation, PAGE_SIZE, Untyped, check};
+use crate::vspace::{Access, Pages, VSpaces, make_pages, mirror, publish};
 use linker_books::ledger::Account;
 use linker_books::window::WindowError;
 
@@ -141,12 +139,18 @@ impl ModuleSpace {
     /// [`ObjectError::Kernel`].
     pub fn publish(&self, objects: &mut Objects) -> Result<(), ObjectError> {
         let Some(text) = self.pieces[0] else { return Ok(()) };
-        let end = text.at + u64::from(text.count) * PAGE_SIZE;
-        // SAFETY: the text is mapped in the mirror.
-        unsafe { clean_to_unification(mirror(text.at), mirror(end)) };
-        for page in 0..u64::from(text.count) {
-            let start = text.at + page * PAGE_SIZE;
-            unify(objects, self.spaces, start, start + PAGE_SIZE)?;
+        publish(objects, self.spaces, text.at, text.at + u64::from(text.count) * PAGE_SIZE)
+    }
+
+    /// Unmaps every page from the link domain. From here on a stale address faults.
+    ///
+    /// # Errors
+    /// [`ObjectError::Kernel`].
+    pub fn unmap(&self, objects: &mut Objects) -> Result<(), ObjectError> {
+        for pages in self.pieces.iter().flatten() {
+            for frame in pages.frames..pages.frames + u64::from(pages.count) {
+                check(Operation::Unmap, objects.ipc.seL4_ARM_Page_Unmap(frame))?;
+            }
         }
         Ok(())
     }
@@ -163,12 +167,4 @@ impl ModuleSpace {
         }
         objects.close_account(self.account)
     }
-}
-
-/// Takes addresses for a module.
-///
-/// # Errors
-/// [`ModuleError::Window`].
-pub fn take_addresses(domain: &mut DomainSpace, size: u64) -> Result<u64, ModuleError> {
-    Ok(domain.window.take(size)?)
 }

@@ -121,22 +121,20 @@ pub struct Objects {
     root: seL4_CPtr,
     first_free: usize,
     slots: Slots,
-    buddy: Buddy,
+    buddy: &'static mut Buddy,
     ledger: Ledger,
 }
 
 impl Objects {
     /// Empty books over a CNode whose slots from `first_free` on are empty.
     #[must_use]
-    pub const fn new(ipc: &'static mut seL4_IPCBuffer, root: seL4_CPtr, first_free: usize) -> Self {
-        Self {
-            ipc,
-            root,
-            first_free,
-            slots: Slots::new(first_free),
-            buddy: Buddy::new(),
-            ledger: Ledger::new(),
-        }
+    pub const fn new(
+        ipc: &'static mut seL4_IPCBuffer,
+        root: seL4_CPtr,
+        first_free: usize,
+        buddy: &'static mut Buddy,
+    ) -> Self {
+        Self { ipc, root, first_free, slots: Slots::new(first_free), buddy, ledger: Ledger::new() }
     }
 
     /// Takes the untyped object that everything is carved from.

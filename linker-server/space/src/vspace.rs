@@ -6,6 +6,7 @@
 //! execute-never. Page tables for the whole window are made with the link domain, so that a load
 //! never has to make one and an unload leaves none behind.
 
+use crate::asm::clean_to_unification;
 use crate::objects::{ObjectError, Objects, Operation, PAGE_BITS, PAGE_SIZE, Untyped, check};
 use linker_books::ledger::Account;
 use sel4_sys::api_object::{seL4_ARM_PageTableObject, seL4_ARM_SmallPageObject};
@@ -155,6 +156,21 @@ pub fn make_tables(
     }
     if let Some(table) = spare {
         objects.delete(table, account)?;
+    }
+    Ok(())
+}
+
+/// Makes whole pages of freshly written text visible to instruction fetch.
+///
+/// # Errors
+/// [`ObjectError::Kernel`].
+pub fn publish(objects: &mut Objects, spaces: VSpaces, start: u64, end: u64) -> Result<(), ObjectError> {
+    let mut page = start;
+    while page < end {
+        // SAFETY: callers name pages of text, which `make_pages` has mapped in the mirror.
+        unsafe { clean_to_unification(mirror(page), mirror(page + PAGE_SIZE)) };
+        unify(objects, spaces, page, page + PAGE_SIZE)?;
+        page += PAGE_SIZE;
     }
     Ok(())
 }

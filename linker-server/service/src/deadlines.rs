@@ -1,0 +1,66 @@
+//! Deadlines: set on the page that the linker server shares with the timer server.
+//!
+//! Setting one is a store and a signal; the linker server never waits for the timer. A signal says only
+//! that some deadline may have passed: the clock decides, so that a lost or doubled signal does no harm.
+
+use linker_space::asm::{ticks, ticks_a_second};
+use strata_protocol::caps;
+use strata_protocol::timer::{DEADLINES_MAX, DeadlinePage};
+
+/// What a deadline is for; also its slot on the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A module command.
+    Command,
+    /// A drain.
+    Drain,
+    /// The next look at who is inside.
+    Look,
+}
+
+const PURPOSES: [Purpose; 3] = [Purpose::Command, Purpose::Drain, Purpose::Look];
+const _: () = assert!(PURPOSES.len() <= DEADLINES_MAX);
+
+/// The linker server's deadlines.
+pub struct Deadlines {
+    page: &'static DeadlinePage,
+    due: [Option<(u64, u32)>; PURPOSES.len()],
+}
+
+impl Deadlines {
+    /// None set.
+    #[must_use]
+    pub const fn new(page: &'static DeadlinePage) -> Self {
+        Self { page, due: [None; PURPOSES.len()] }
+    }
+
+    /// Sets a deadline `ms` from now; `ticket` comes back when it passes.
+    pub fn set(&mut self, purpose: Purpose, ms: u32, ticket: u32) {
+        let at = ticks() + ticks_a_second() * u64::from(ms) / 1000;
+        self.due[purpose as usize] = Some((at, ticket));
+        self.page.set(purpose as usize, at);
+        sel4_sys::seL4_Signal(caps::slot::TIMER_SIGNAL);
+    }
+
+    /// Takes a deadline away. The timer server may still signal for it once.
+    pub fn clear(&mut self, purpose: Purpose) {
+        self.due[purpose as usize] = None;
+        self.page.set(purpose as usize, 0);
+    }
+
+    /// A deadline that has passed, once.
+    pub fn passed(&mut self) -> Option<(Purpose, u32)> {
+        let now = ticks();
+        let purpose = PURPOSES
+            .into_iter()
+            .find(|purpose| self.due[*purpose as usize].is_some_and(|(at, _)| at <= now))?;
+        let (_, ticket) = self.due[purpose as usize].take()?;
+        Some((purpose, ticket))
+    }
+}
+
+/// Microseconds since a time in ticks.
+#[must_use]
+pub fn microseconds_since(then: u64) -> u64 {
+    strata_runtime::clock::to_microseconds(ticks().saturating_sub(then), ticks_a_second())
+}

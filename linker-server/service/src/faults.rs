@@ -1,0 +1,164 @@
+//! Faults of link-domain threads.
+//!
+//! ```text
+//! data abort in an accessor, a layer with a fix-up policy is live ─► resume at the fix-up
+//! in a module's text  ─► pop the module (it is wedged), then start the server again
+//! anywhere else       ─► start the server again, with the fault in its thread block
+//! on a worker         ─► give the worker up; the module whose command it ran is wedged
+//! ```
+//! A server that starts again finds the fault in its thread block and answers EFAULT to the client that
+//! it was serving: the reply capability is still in its TCB.
+
+use crate::linker::{Linker, Work};
+use core::sync::atomic::Ordering;
+use linker_core::transaction::Why;
+use linker_core::{Errno as CoreErrno, Event, ModuleId, ModuleState, Va};
+use linker_space::thread::{RESTARTS_MAX, Role};
+use sel4_sys::{seL4_Fault, seL4_MessageInfo};
+use strata_protocol::{Errno, caps};
+
+/// A fault, as far as the linker server looks at it.
+#[derive(Clone, Copy, Debug)]
+struct Fault {
+    /// 1 memory, 2 anything else ([`strata_protocol::domain::FaultRecord`]).
+    kind: u64,
+    pc: u64,
+    address: u64,
+    status: u64,
+    /// A load or store, not a fetch.
+    data: bool,
+}
+
+impl Fault {
+    fn of(fault: &seL4_Fault) -> Self {
+        let other = |pc, status| Self { kind: 2, pc, address: 0, status, data: false };
+        match fault {
+            seL4_Fault::NullFault => other(0, 0),
+            seL4_Fault::CapFault(fault) => other(fault.ip, fault.lookup_failure_type),
+            seL4_Fault::UnknownSyscall(fault) => other(fault.fault_ip, fault.syscall),
+            seL4_Fault::UserException(fault) => other(fault.fault_ip, fault.code),
+            seL4_Fault::VMFault(fault) => Self {
+                kind: 1,
+                pc: fault.ip,
+                address: fault.addr,
+                status: fault.fsr,
+                data: fault.prefetch_fault == 0,
+            },
+        }
+    }
+}
+
+impl Linker<'_> {
+    /// A thread of the link domain has faulted and waits.
+    pub fn faulted(&mut self, badge: u64, tag: seL4_MessageInfo) {
+        let Some(fault) = seL4_Fault::get_from_ipc_buffer(tag, self.objects.ipc) else { return };
+        let fault = Fault::of(&fault);
+        let number = badge & (caps::linker_badge::FAULT - 1);
+        let Some(at) = usize::try_from(number).ok().filter(|at| *at < self.space.threads.len()) else {
+            return;
+        };
+        if self.resume_at_fixup(at, &fault) {
+            return;
+        }
+        defmt::warn!(
+            "thread {=u64} faults: kind {=u64} pc {=u64:#x} address {=u64:#x} status {=u64:#x}",
+            number,
+            fault.kind,
+            fault.pc,
+            fault.address,
+            fault.status
+        );
+        let module = self.module_at(fault.pc);
+        match self.space.threads[at].role {
+            Role::Worker(_) => self.worker_faulted(at, module),
+            Role::Server(_) => self.server_faulted(at, &fault, module),
+        }
+    }
+
+    /// The module whose text, gates, slots or veneers hold an address.
+    fn module_at(&self, pc: u64) -> Option<ModuleId> {
+        self.link.inside(Va(pc)).map(linker_core::Module::id).filter(|module| *module != ModuleId::BASE)
+    }
+
+    /// A bus error under a layer that handles them: the access returns all ones and an error status.
+    fn resume_at_fixup(&mut self, at: usize, fault: &Fault) -> bool {
+        let in_force = |module: &linker_core::Module| {
+            module.state() == ModuleState::Live
+                && module.facts.flags & kmod::records::MODULE_FIXUP_POLICY != 0
+        };
+        if !fault.data || !self.link.modules().any(in_force) {
+            return false;
+        }
+        let Some(fixup) = self.base.fixup(fault.pc) else { return false };
+        let thread = &self.space.threads[at];
+        let Ok(mut registers) = thread.registers(self.objects) else { return false };
+        let block = thread.page.thread_block();
+        block.bus_status.store(Errno::EIO.number(), Ordering::Relaxed);
+        block.bus_fault_address.store(fault.address, Ordering::Relaxed);
+        block.bus_error_count.fetch_add(1, Ordering::Relaxed);
+        registers.pc = fixup;
+        thread.write_registers(self.objects, &registers, true).is_ok()
+    }
+
+    fn worker_faulted(&mut self, at: usize, module: Option<ModuleId>) {
+        let number = self.space.threads[at].number;
+        let turn = self.turn.as_ref();
+        let own = turn.and_then(|turn| turn.worker).filter(|(worker, _)| *worker == number);
+        // A command that faults in the text of another module has two culprits: the one whose text it is
+        // cannot be trusted any more either.
+        let other = module.filter(|module| turn.is_none_or(|turn| turn.module != Some(*module)));
+        let command = matches!(turn.map(|turn| &turn.work), Some(Work::Command { .. }));
+        if let Some(other) = other {
+            let _ = self.pops.push(other);
+        }
+        match own {
+            Some(_) if command => self.wedge_by_command(Why::Faulted),
+            Some((_, ticket)) => self.tell(Event::WorkerFaulted { ticket }),
+            None => self.abandon(number),
+        }
+    }
+
+    fn server_faulted(&mut self, at: usize, fault: &Fault, module: Option<ModuleId>) {
+        let thread = &mut self.space.threads[at];
+        if thread.restarts >= RESTARTS_MAX {
+            defmt::error!("thread {=u32} has faulted too often and is stopped", thread.number);
+            thread.dead = true;
+        }
+        let record = &thread.page.thread_block().fault;
+        record.pc.store(fault.pc, Ordering::Relaxed);
+        record.address.store(fault.address, Ordering::Relaxed);
+        record.status.store(fault.status, Ordering::Relaxed);
+        record.kind.store(fault.kind, Ordering::Relaxed);
+        if !thread.dead {
+            let _ = self.parked.push(thread.number);
+        }
+        let Some(module) = module else { return self.restart_parked() };
+        let same = self.turn.as_ref().is_some_and(|turn| turn.module == Some(module));
+        let command = matches!(self.turn.as_ref().map(|turn| &turn.work), Some(Work::Command { .. }));
+        if same && !command {
+            if let Some(turn) = self.turn.as_mut() {
+                turn.popping = matches!(turn.work, Work::Unload { .. });
+            }
+            self.tell(Event::ModuleFaulted);
+        } else {
+            let _ = self.pops.push(module);
+            self.tell(Event::Cancel(CoreErrno::EINTR));
+        }
+        if self.turn.is_none() {
+            self.restart_parked();
+        }
+    }
+
+    /// Starts the servers again that wait for a module to be popped, once there is none to pop.
+    pub fn restart_parked(&mut self) {
+        if !self.pops.is_empty() {
+            return;
+        }
+        for number in core::mem::take(&mut self.parked) {
+            let Some(thread) = self.space.threads.get_mut(number as usize) else { continue };
+            if thread.restart(self.objects).is_err() {
+                defmt::error!("thread {=u32} could not be started again", number);
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The linker server's requests, transactions and faults.
+//!
+//! Reading order: [`start`] (from the start page to a link domain in service), [`linker`] (the state and
+//! the loop), [`requests`] and [`rows`] (what clients ask), [`turns`] and [`load`] (loads and unloads, one
+//! at a time), [`faults`]; [`replies`], [`deadlines`], [`store`] and [`explain`] serve them.
+#![no_std]
+#![cfg(target_arch = "aarch64")]
+#![allow(
+    clippy::result_large_err,
+    reason = "a refusal is the answer that a client gets: made once a turn, passed on as it is"
+)]
+
+pub mod deadlines;
+pub mod explain;
+pub mod faults;
+pub mod linker;
+pub mod load;
+pub mod replies;
+pub mod requests;
+pub mod rows;
+pub mod start;
+pub mod store;
+pub mod turns;

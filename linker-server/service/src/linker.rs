@@ -1,0 +1,263 @@
+//! The state of the linker server, and how one event after the other changes it.
+//!
+//! **Invariant:** nothing here waits. A request is answered at once, or its reply capability is saved and
+//! it waits for its turn in a bounded queue; what a transaction waits for comes as a signal.
+
+use crate::deadlines::Deadlines;
+use crate::load::Planned;
+use crate::replies::{Owed, Replies};
+use crate::store::Store;
+use heapless::Vec;
+use kmod::BaseObject;
+use linker_books::queue::Queue;
+use linker_core::{LinkDomain, LinkPlan, MODULES_MAX, ModuleId, Transaction};
+use linker_space::domain::DomainSpace;
+use linker_space::mirror::View;
+use linker_space::module::ModuleSpace;
+use linker_space::objects::Objects;
+use linker_space::shared::{REGIONS_MAX, Region};
+use linker_space::thread::THREADS_MAX;
+use sel4_sys::seL4_MessageInfo;
+use strata_protocol::linker::Reply;
+use strata_protocol::store::{Area, ImageRef};
+use strata_protocol::{ModuleName, Refusal, SymbolName, caps};
+
+/// Aliases of one module whose functions are shown by name.
+pub const NAMED_ALIASES_MAX: usize = 64;
+
+/// What the linker server keeps of a module beside what the core knows.
+pub struct Loaded {
+    /// Its memory.
+    pub space: ModuleSpace,
+    /// Where it came from.
+    pub source: Area,
+    /// Its place in the order of loads.
+    pub order: u32,
+    /// What its log strings' indices were raised by.
+    pub index_base: u32,
+    /// How many log indices it has.
+    pub index_count: u32,
+}
+
+/// The names of the functions behind a module's aliases, in the order of its records, by module.
+pub type Functions = [Vec<SymbolName, NAMED_ALIASES_MAX>; MODULES_MAX];
+
+/// A request that waits for its turn or is under way.
+#[derive(Debug)]
+pub struct Pending {
+    /// What is asked.
+    pub work: Work,
+    /// Whom it is owed to.
+    pub owed: Owed,
+}
+
+/// What takes a turn: only one at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Load an image.
+    Load {
+        /// The name that it must carry.
+        name: ModuleName,
+        /// Where it lies.
+        image: ImageRef,
+    },
+    /// Unload a module.
+    Unload {
+        /// Its name.
+        name: ModuleName,
+        /// How long to drain.
+        drain_ms: u32,
+        /// The link-domain thread that asks, if it is one.
+        thread: Option<u32>,
+    },
+    /// A command outside of any transaction.
+    Command {
+        /// The module.
+        name: ModuleName,
+        /// Its number.
+        command: u32,
+        /// Argument words.
+        words: [u64; 4],
+    },
+    /// Pop a module whose text has faulted.
+    Pop {
+        /// Which.
+        module: ModuleId,
+    },
+}
+
+/// The turn under way.
+pub struct Turn {
+    /// What is done.
+    pub work: Work,
+    /// Whom the answer is owed to; nobody for a pop.
+    pub owed: Option<Owed>,
+    /// The module, once it is known.
+    pub module: Option<ModuleId>,
+    /// Its addresses, from planning until its memory is there.
+    pub addresses: Option<u64>,
+    /// What a step said when it refused.
+    pub refusal: Option<Refusal>,
+    /// The worker that is busy, with the ticket of the command.
+    pub worker: Option<(u32, u32)>,
+    /// When each thread was first seen inside.
+    pub since: [u64; THREADS_MAX],
+    /// What was planned for a load.
+    pub planned: Option<Planned>,
+    /// The module that is out of all stacks and whose memory is given back next.
+    pub gone: Option<ModuleId>,
+    /// An unload that has become a pop, because the module's text faulted.
+    pub popping: bool,
+}
+
+/// What to do with a request.
+pub enum Answer {
+    /// Reply at once.
+    Now(Reply),
+    /// Reply at once with a capability, and delete the linker server's copy of it afterwards if it was
+    /// made for this answer.
+    Capability {
+        /// The reply.
+        reply: Reply,
+        /// The capability.
+        cap: u64,
+        /// Whether to delete it.
+        temporary: bool,
+    },
+    /// No reply now.
+    Later,
+}
+
+/// The linker server.
+pub struct Linker<'a> {
+    /// Kernel objects.
+    pub objects: &'a mut Objects,
+    /// Stacks, modules, call sites.
+    pub link: &'static mut LinkDomain,
+    /// The plan of the turn under way.
+    pub plan: &'static mut LinkPlan,
+    /// Names of functions.
+    pub functions: &'static mut Functions,
+    /// The link domain's kernel objects.
+    pub space: DomainSpace,
+    /// The base image.
+    pub base: BaseObject<'static>,
+    /// Images.
+    pub store: Store,
+    /// Deadlines.
+    pub deadlines: Deadlines,
+    /// Saved reply capabilities.
+    pub replies: Replies,
+    /// Modules, by the index that the core gives them.
+    pub modules: [Option<Loaded>; MODULES_MAX],
+    /// Shared regions.
+    pub regions: Vec<Region, REGIONS_MAX>,
+    /// Requests that wait.
+    pub queue: Queue<Pending>,
+    /// Modules to pop before anything else.
+    pub pops: Vec<ModuleId, MODULES_MAX>,
+    /// Threads that start again once the module they faulted in is popped.
+    pub parked: Vec<u32, THREADS_MAX>,
+    /// The steps of the turn under way.
+    pub transaction: Transaction,
+    /// The turn under way.
+    pub turn: Option<Turn>,
+    /// Loads that succeeded.
+    pub loads: u32,
+    /// Unloads that succeeded.
+    pub unloads: u32,
+    /// Loads that got as far as memory: the order of modules.
+    pub loads_begun: u32,
+    /// The first log index that modules may have.
+    pub first_log_index: u32,
+    /// Where the next module's log indices begin, unless they have run out.
+    pub next_log_index: u32,
+}
+
+impl Linker<'_> {
+    /// Serves for ever.
+    pub fn serve(&mut self) -> ! {
+        loop {
+            let (tag, badge) = self.objects.ipc.seL4_Recv(caps::slot::SERVICE, ());
+            self.event(badge, tag);
+        }
+    }
+
+    /// Takes one message, fault or signal.
+    fn event(&mut self, badge: u64, tag: seL4_MessageInfo) {
+        if caps::signal::is_signal(badge) {
+            self.signalled();
+        } else if badge & caps::linker_badge::FAULT != 0 && tag.get_label() != 0 {
+            self.faulted(badge, tag);
+        } else {
+            match self.request(badge, tag) {
+                Answer::Now(reply) => {
+                    let tag = crate::replies::tag_of(self.objects, &reply, 0);
+                    self.objects.ipc.seL4_Reply(tag);
+                }
+                Answer::Capability { reply, cap, temporary } => {
+                    let tag = crate::replies::tag_of(self.objects, &reply, 1);
+                    self.objects.ipc.set_cap(0, cap);
+                    self.objects.ipc.seL4_Reply(tag);
+                    if temporary && self.objects.delete(cap, linker_books::ledger::Account::LINKER).is_err() {
+                        defmt::error!("a lent capability could not be deleted");
+                    }
+                }
+                Answer::Later => {}
+            }
+        }
+        self.begin_turns();
+    }
+
+    /// A signal says only that something may have happened.
+    fn signalled(&mut self) {
+        self.poll_worker();
+        while let Some((purpose, ticket)) = self.deadlines.passed() {
+            self.deadline(purpose, ticket);
+        }
+    }
+
+    /// Starts what waits for its turn, as long as nothing is under way.
+    fn begin_turns(&mut self) {
+        while self.turn.is_none() {
+            if let Some(module) = self.pops.pop() {
+                self.begin(Work::Pop { module }, None);
+            } else if let Some((_, pending)) = self.queue.pop() {
+                self.begin(pending.work, Some(pending.owed));
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Every piece of text that may be patched.
+    pub fn texts(&self) -> Vec<View, { linker_space::text::TEXTS_MAX }> {
+        let modules = self.modules.iter().flatten().filter_map(|loaded| loaded.space.text());
+        self.space.texts.iter().copied().chain(modules).take(linker_space::text::TEXTS_MAX).collect()
+    }
+
+    /// The module of that name.
+    pub fn module_named(&self, name: &str) -> Option<ModuleId> {
+        self.link
+            .find_module(name.as_bytes())
+            .map(linker_core::Module::id)
+            .filter(|module| *module != ModuleId::BASE)
+    }
+
+    /// The name of a module, or of the base image.
+    pub fn name_of(&self, module: ModuleId) -> ModuleName {
+        self.link
+            .module(module)
+            .map_or_else(|_| ModuleName::default(), |module| cut(module.facts.name.text()))
+    }
+
+    /// The region of a module that is there.
+    pub fn region_of(&self, name: &str) -> Option<&Region> {
+        self.regions.iter().find(|region| !region.orphan && region.name.as_str() == name)
+    }
+}
+
+/// A name in the protocol's size.
+pub fn cut(name: &str) -> ModuleName {
+    ModuleName::cut(name)
+}

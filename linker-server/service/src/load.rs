@@ -1,0 +1,223 @@
+//! The steps of a load that touch bytes: copy, plan, map.
+//!
+//! Each step looks at the linker server's own copy of the image. Parsing is total and the copy does not
+//! change, so that the second parse gives what the first one gave.
+
+use crate::explain;
+use crate::linker::{Linker, Loaded, NAMED_ALIASES_MAX};
+use kmod::{Object, SectionKind};
+use linker_core::image::ObjectSource;
+use linker_core::layout::{LOG_INDEX_END, Layout, Window, extent, layout};
+use linker_core::relocate::relocate;
+use linker_core::{LoadOptions, MODULES_MAX, affix, plan_load};
+use linker_space::module::{ModuleSpace, PageCounts};
+use linker_space::objects::PAGE_SIZE;
+use linker_space::shared::Region;
+use linker_space::text::Text;
+use strata_protocol::store::{Area, ImageRef};
+use strata_protocol::{Errno, Refusal, SymbolName};
+
+/// What a load has in hand between planning and mapping.
+#[derive(Clone, Copy, Debug)]
+pub struct Planned {
+    /// Where everything goes.
+    pub layout: Layout,
+    /// Its log indices begin here.
+    pub log_index: u32,
+    /// Pages of its shared region.
+    pub shared_pages: u32,
+}
+
+impl Linker<'_> {
+    /// Copies the image once.
+    ///
+    /// # Errors
+    /// The refusal for the caller.
+    pub fn load_copy(&mut self, name: &str, image: ImageRef) -> Result<(), Refusal> {
+        self.store.copy(image).map_err(|error| explain::store(name, error))
+    }
+
+    /// Parses the copy, lays it out at free addresses and plans the load.
+    ///
+    /// # Errors
+    /// The refusal for the caller; the addresses are free again then.
+    pub fn load_plan(&mut self, name: &str, image: ImageRef) -> Result<(u64, Planned), Refusal> {
+        let object =
+            Object::parse(self.store.image(image.size)).map_err(|error| explain::parse(name, error))?;
+        if object.info().name != name {
+            let why = format_args!("the image says that its name is {}", object.info().name);
+            return Err(Refusal::format(Errno::ENOEXEC, name, why));
+        }
+        let size = extent(&object);
+        let at = self.space.window.take(size).map_err(|error| explain::window(name, error))?;
+        let indices = object.section(SectionKind::Defmt).map_or(0, |section| section.size);
+        let log_index = self.free_log_index(indices);
+        self.next_log_index = log_index.saturating_add(u32::try_from(indices).unwrap_or(u32::MAX));
+        let window = Window { start: linker_core::Va(at), size, log_index: log_index.into() };
+        let planned =
+            layout(&object, window).map_err(|error| explain::layout(name, error)).and_then(|layout| {
+                let source = ObjectSource { object: &object, layout: &layout };
+                plan_load(self.link, &source, &LoadOptions::default(), self.plan)
+                    .map_err(|error| explain::plan(name, &error))?;
+                Ok(Planned { layout, log_index, shared_pages: object.info().shared_pages.into() })
+            });
+        match planned {
+            Ok(planned) => {
+                self.transaction.set_commands(object.info().commands);
+                Ok((at, planned))
+            }
+            Err(refusal) => {
+                self.space.window.give_back(at);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Makes the module's memory, fills it, and puts the module into its stacks, unlinked.
+    ///
+    /// # Errors
+    /// The refusal for the caller; everything is undone but the addresses.
+    pub fn load_map(
+        &mut self,
+        name: &str,
+        image: ImageRef,
+        source: Area,
+        at: u64,
+        planned: &Planned,
+    ) -> Result<(), Refusal> {
+        let layout = &planned.layout;
+        let counts = PageCounts {
+            text: pages(layout.text.size),
+            rodata: pages(layout.rodata.size),
+            data: pages(layout.data.size),
+        };
+        let mut space = ModuleSpace::make(self.objects, self.space.spaces, name, at, counts)
+            .map_err(|error| explain::module(name, error))?;
+        let filled = self.fill(name, image, layout, &mut space);
+        let mapped = filled.and_then(|functions| {
+            if planned.shared_pages != 0 {
+                self.make_region(name, planned.shared_pages)?;
+            }
+            Ok(functions)
+        });
+        let functions = match mapped {
+            Ok(functions) => functions,
+            Err(refusal) => {
+                self.destroy(space);
+                return Err(refusal);
+            }
+        };
+        let id = self.plan.module();
+        self.loads_begun = self.loads_begun.wrapping_add(1);
+        let (order, index_base) = (self.loads_begun, planned.log_index);
+        let index_count = u32::try_from(layout.log_indices).unwrap_or(u32::MAX);
+        self.modules[usize::from(id.index)] = Some(Loaded { space, source, order, index_base, index_count });
+        self.functions[usize::from(id.index)] = functions;
+        let texts = self.texts();
+        let mut text = Text::new(self.objects, self.space.spaces, texts.into_iter());
+        if let Err(error) = affix(self.plan, self.link, &mut text) {
+            if let Some(loaded) = self.modules[usize::from(id.index)].take() {
+                self.destroy(loaded.space);
+            }
+            self.drop_region(name);
+            return Err(explain::commit(name, &error));
+        }
+        Ok(())
+    }
+
+    /// Writes the module's bytes through the mirror; gives the names of its functions.
+    fn fill(
+        &mut self,
+        name: &str,
+        image: ImageRef,
+        layout: &Layout,
+        space: &mut ModuleSpace,
+    ) -> Result<heapless::Vec<SymbolName, NAMED_ALIASES_MAX>, Refusal> {
+        let object =
+            Object::parse(self.store.image(image.size)).map_err(|error| explain::parse(name, error))?;
+        let start = space.at;
+        // SAFETY: the module is in no stack yet, so that no thread has an address of it, and there is
+        // no other view.
+        let bytes = unsafe { space.bytes() };
+        for section in object.sections().filter(|section| section.kind.is_mapped()) {
+            let first = usize::try_from(layout.section(section.kind).0 - start).ok();
+            let size = usize::try_from(section.size).ok();
+            let piece = first.zip(size).and_then(|(first, size)| bytes.get_mut(first..first + size));
+            let Some(piece) = piece else {
+                return Err(Refusal::new(Errno::ENOEXEC, name, "a section lies outside of its pages"));
+            };
+            relocate(&object, layout, self.plan, section.kind, piece)
+                .map_err(|error| explain::relocate(name, &error))?;
+        }
+        space.publish(self.objects).map_err(|error| explain::object(name, error))?;
+        let function = |alias: kmod::Alias<'_>| {
+            let (function, _) = object.function_at(alias.implementation).unwrap_or(("", 0));
+            SymbolName::cut(function)
+        };
+        Ok(object.aliases().take(NAMED_ALIASES_MAX).map(function).collect())
+    }
+
+    fn make_region(&mut self, name: &str, count: u32) -> Result<(), Refusal> {
+        let full = || Refusal::new(Errno::ENOMEM, name, "too many shared regions");
+        if self.regions.is_full() {
+            return Err(full());
+        }
+        let size = u64::from(count) * PAGE_SIZE;
+        let at = self.space.window.take(size).map_err(|error| explain::window(name, error))?;
+        match Region::make(self.objects, self.space.spaces, name, at, count) {
+            Ok(region) => self.regions.push(region).map_err(|_| full()),
+            Err(error) => {
+                self.space.window.give_back(at);
+                Err(explain::object(name, error))
+            }
+        }
+    }
+
+    /// Leaves a region to its clients; without any it goes.
+    pub fn drop_region(&mut self, name: &str) {
+        for region in &mut self.regions {
+            if region.name.as_str() == name {
+                region.orphan = true;
+            }
+        }
+        self.sweep_regions();
+    }
+
+    /// Gives a module's memory back.
+    pub fn destroy(&mut self, space: ModuleSpace) {
+        if let Err(error) = space.destroy(self.objects) {
+            // What was left stays on the account, so that the ledger shows it.
+            defmt::error!("a module's memory was not given back whole: {}", defmt::Debug2Format(&error));
+        }
+    }
+
+    /// Log indices that no loaded module has: the next ones, and from the front again when they run out,
+    /// so that the strings of a module that has left can be decoded for as long as possible.
+    fn free_log_index(&self, count: u64) -> u32 {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let mut taken: heapless::Vec<(u32, u32), MODULES_MAX> = heapless::Vec::new();
+        for loaded in self.modules.iter().flatten() {
+            let _ = taken.push((loaded.index_base, loaded.index_base + loaded.index_count));
+        }
+        taken.sort_unstable();
+        let end = u32::try_from(LOG_INDEX_END).unwrap_or(u32::MAX);
+        for from in [self.next_log_index, self.first_log_index] {
+            let mut at = from;
+            for (low, high) in &taken {
+                if at < *high && at.saturating_add(count) > *low {
+                    at = *high;
+                }
+            }
+            if at.saturating_add(count) <= end {
+                return at;
+            }
+        }
+        // Layout refuses it by the rule of its window.
+        end
+    }
+}
+
+/// Pages of an extent.
+fn pages(size: u64) -> u32 {
+    u32::try_from(size / PAGE_SIZE).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,208 @@
+//! What clients ask.
+//!
+//! A badge names the client. Lists, STATUS and CANCEL are answered at once, whatever is under way; loads,
+//! unloads and module commands take turns.
+
+use crate::linker::{Answer, Linker, Pending, Work};
+use linker_books::ledger::Account;
+use linker_core::Errno as CoreErrno;
+use sel4_sys::{seL4_CapRights, seL4_MessageInfo};
+use strata_protocol::domain::command;
+use strata_protocol::linker::{DRAIN_MS_MAX, Reply, Request};
+use strata_protocol::{DetailText, Errno, ModuleName, Refusal, caps, streams};
+use strata_runtime::ipc;
+
+fn refuse(errno: Errno, name: &str, why: &str) -> Answer {
+    Answer::Now(Reply::Refused(Refusal::new(errno, name, why)))
+}
+
+impl Linker<'_> {
+    /// Takes a request; the reply capability is still at hand.
+    pub fn request(&mut self, badge: u64, tag: seL4_MessageInfo) -> Answer {
+        // Decoding copies: nothing below looks at the message again.
+        let Ok(request) = ipc::get::<Request>(self.objects.ipc, tag) else {
+            return refuse(Errno::EINVAL, "request", "the message is none of this service");
+        };
+        match request {
+            Request::Load { name, domain, image } => {
+                if !domain.is_empty() && domain.as_str() != crate::rows::DOMAIN_NAME {
+                    return refuse(Errno::ENOENT, &domain, "no such link domain");
+                }
+                self.wait_for_turn(badge, Work::Load { name, image })
+            }
+            Request::Unload { name, drain_ms } => {
+                if drain_ms > DRAIN_MS_MAX {
+                    return refuse(Errno::ERANGE, &name, "the deadline is longer than DRAIN_MS_MAX");
+                }
+                let thread = thread_of(badge);
+                self.wait_for_turn(badge, Work::Unload { name, drain_ms, thread })
+            }
+            Request::Control { name, words } => {
+                self.wait_for_turn(badge, Work::Command { name, command: command::CONTROL, words })
+            }
+            Request::Stat { name } => {
+                self.wait_for_turn(badge, Work::Command { name, command: command::STAT, words: [0; 4] })
+            }
+            Request::Module { index } => Answer::Now(self.module_row(index)),
+            Request::Alias { symbol, index } => Answer::Now(self.alias_row(&symbol, index)),
+            Request::Symbol { index } => Answer::Now(self.symbol_row(index)),
+            Request::Domain { index } => Answer::Now(self.domain_row(index)),
+            Request::Thread { index } => Answer::Now(self.thread_row(index)),
+            Request::Ledger { index } => Answer::Now(self.ledger_row(index)),
+            Request::Audit => Answer::Now(self.audit()),
+            Request::Status => Answer::Now(self.status()),
+            Request::Cancel => self.cancel(),
+            Request::OpenDevice { name } => self.open_device(badge, &name),
+            Request::DeviceSignal { name } => self.device_signal(&name),
+            Request::MapShared { name, page } => self.map_shared(badge, &name, page),
+            Request::ReleaseShared { name } => self.release_shared(badge, &name),
+            Request::LogRing { index } => self.log_ring(index),
+        }
+    }
+
+    /// Saves the reply capability and puts the work into the queue.
+    fn wait_for_turn(&mut self, badge: u64, work: Work) -> Answer {
+        let busy = |name: &str| refuse(Errno::EBUSY, name, "too many requests wait for their turn");
+        let name = match &work {
+            Work::Load { name, .. } | Work::Unload { name, .. } | Work::Command { name, .. } => name.clone(),
+            Work::Pop { .. } => ModuleName::default(),
+        };
+        // A request of a thread of the link domain would wait for its own worker or for itself to leave.
+        if self.turn.is_some() && thread_of(badge).is_some() {
+            return refuse(Errno::EBUSY, &name, "a transaction is under way");
+        }
+        let Some(owed) = self.replies.save(self.objects) else { return busy(&name) };
+        match self.queue.push(badge, Pending { work, owed }) {
+            Ok(()) => Answer::Later,
+            Err(linker_books::queue::Full(pending)) => {
+                let refusal = Refusal::new(Errno::EBUSY, &name, "too many requests wait for their turn");
+                self.replies.send(self.objects, pending.owed, &Reply::Refused(refusal));
+                Answer::Later
+            }
+        }
+    }
+
+    fn status(&self) -> Reply {
+        let module = self.turn.as_ref().map(|turn| match &turn.work {
+            Work::Load { name, .. } | Work::Unload { name, .. } | Work::Command { name, .. } => name.clone(),
+            Work::Pop { module } => self.name_of(*module),
+        });
+        let step = self.transaction.current().map_or_else(DetailText::default, |step| {
+            let back = if self.transaction.cause().is_some() { " (back)" } else { "" };
+            DetailText::format(format_args!("{step:?}{back}"))
+        });
+        let generation = self.link.generation();
+        Reply::Status { generation, module, step, loads: self.loads, unloads: self.unloads }
+    }
+
+    /// Cancels what is under way, if it can still go back.
+    fn cancel(&mut self) -> Answer {
+        if self.turn.is_none() {
+            return refuse(Errno::ENOENT, "transaction", "nothing is under way");
+        }
+        self.tell(linker_core::Event::Cancel(CoreErrno::ECANCELED));
+        Answer::Now(Reply::Done)
+    }
+
+    fn server(&self, name: &str) -> Option<(u64, u64)> {
+        let server = self.space.servers.iter().find(|server| server.name.as_str() == name)?;
+        Some((server.endpoint, server.signal))
+    }
+
+    fn open_device(&mut self, badge: u64, name: &str) -> Answer {
+        let Some((endpoint, _)) = self.server(name) else {
+            return refuse(Errno::ENODEV, name, "no such device");
+        };
+        // The client may call, and the answer may carry a capability; it may not receive or grant.
+        let rights = seL4_CapRights::new(1, 0, 0, 1);
+        self.lend(name, |linker| linker.objects.mint(endpoint, rights, badge, Account::LINKER))
+    }
+
+    fn device_signal(&mut self, name: &str) -> Answer {
+        let Some((_, signal)) = self.server(name) else {
+            return refuse(Errno::ENODEV, name, "no such device");
+        };
+        // All rights: the client binds it to its thread or waits on it.
+        self.lend(name, |linker| linker.objects.copy(signal, seL4_CapRights::all(), Account::LINKER))
+    }
+
+    fn lend(
+        &mut self,
+        name: &str,
+        make: impl FnOnce(&mut Self) -> Result<u64, linker_space::objects::ObjectError>,
+    ) -> Answer {
+        match make(self) {
+            Ok(cap) => {
+                Answer::Capability { reply: Reply::Capability { size: 0, stream: 0 }, cap, temporary: true }
+            }
+            Err(_) => refuse(Errno::ENOMEM, name, "no slot is left for the capability"),
+        }
+    }
+
+    fn map_shared(&mut self, badge: u64, name: &str, page: u32) -> Answer {
+        let known =
+            |region: &&mut linker_space::shared::Region| region.name.as_str() == name && !region.orphan;
+        let Some(region) = self.regions.iter_mut().find(known) else {
+            return refuse(Errno::ENOENT, name, "no such module, or it shares nothing");
+        };
+        let size = region.size();
+        match region.lend(self.objects, badge, page) {
+            Ok(Some(cap)) => {
+                Answer::Capability { reply: Reply::Capability { size, stream: 0 }, cap, temporary: true }
+            }
+            Ok(None) => refuse(Errno::ERANGE, name, "no such page, or too many clients hold the region"),
+            Err(_) => refuse(Errno::ENOMEM, name, "no slot is left for the capability"),
+        }
+    }
+
+    fn release_shared(&mut self, badge: u64, name: &str) -> Answer {
+        let mut held = false;
+        for region in self.regions.iter_mut().filter(|region| region.name.as_str() == name) {
+            held |= region.release(self.objects, badge).unwrap_or(false);
+        }
+        self.sweep_regions();
+        if held {
+            Answer::Now(Reply::Done)
+        } else {
+            refuse(Errno::ENOENT, name, "this client holds no page of it")
+        }
+    }
+
+    /// Gives back the regions that nobody needs any more.
+    pub fn sweep_regions(&mut self) {
+        let mut at = 0;
+        while at < self.regions.len() {
+            if self.regions[at].is_unused() {
+                let region = self.regions.swap_remove(at);
+                let address = region.at;
+                if region.destroy(self.objects).is_err() {
+                    defmt::error!("a shared region was not given back whole");
+                }
+                self.space.window.poison(address);
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    fn log_ring(&mut self, index: u32) -> Answer {
+        let Some(thread) = self.space.threads.get(index as usize) else { return Answer::Now(Reply::End) };
+        let ring = thread.ring;
+        let stream = u32::from(streams::LINK_DOMAIN + self.space.number);
+        match self.objects.copy(ring, seL4_CapRights::read_write(), Account::LINKER) {
+            Ok(cap) => {
+                let size = linker_space::objects::PAGE_SIZE;
+                Answer::Capability { reply: Reply::Capability { size, stream }, cap, temporary: true }
+            }
+            Err(_) => refuse(Errno::ENOMEM, "log ring", "no slot is left for the capability"),
+        }
+    }
+}
+
+/// The link-domain thread that asks: it calls through the endpoint that its faults go to.
+fn thread_of(badge: u64) -> Option<u32> {
+    if badge & caps::linker_badge::FAULT == 0 {
+        return None;
+    }
+    u32::try_from(badge & (caps::linker_badge::FAULT - 1)).ok()
+}

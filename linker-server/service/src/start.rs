@@ -1,0 +1,192 @@
+//! From the start page to a link domain in service.
+
+use crate::deadlines::Deadlines;
+use crate::linker::{Functions, Linker};
+use crate::replies::Replies;
+use crate::rows::DOMAIN_NAME;
+use crate::store::Store;
+use heapless::Vec;
+use kmod::base::Permission;
+use kmod::{BaseError, BaseObject};
+use linker_books::queue::Queue;
+use linker_core::image::BaseSource;
+use linker_core::relocate::{RelocateError, relocate_base};
+use linker_core::{CommitError, LINKER_TEXT_SIZE_MAX, LinkDomain, LinkPlan, PlanError, Transaction, Va};
+use linker_core::{affix, commit, plan_base};
+use linker_space::domain::{
+    DomainError, DomainSpace, Grants, LINKER_TEXT_AT, SEGMENTS_MAX, Segment, ServerPlan, WORKERS_MAX,
+};
+use linker_space::objects::{ObjectError, Objects};
+use linker_space::text::Text;
+use linker_space::vspace::Access;
+use sel4_sys::seL4_CPtr;
+use strata_protocol::archive::{Archive, ArchiveError, Kind};
+use strata_protocol::start::{StartInfo, grant, region};
+use strata_protocol::timer::DeadlinePage;
+
+/// Why the linker server cannot start. It does not go on.
+#[derive(Debug)]
+pub enum StartError {
+    /// The start page names no untyped memory.
+    NoMemory,
+    /// The start page names no deadline page.
+    NoDeadlines,
+    /// The boot archive is none.
+    Archive(ArchiveError),
+    /// The boot archive has no base image.
+    NoBase,
+    /// The base image breaks a rule of the format.
+    Base(BaseError),
+    /// No objects.
+    Object(ObjectError),
+    /// No link domain.
+    Domain(DomainError),
+    /// The base image's symbols are refused.
+    Plan(PlanError),
+    /// The base image's own uses of its symbols cannot be re-pointed.
+    Relocate(RelocateError),
+    /// The base image's text cannot be patched.
+    Commit(CommitError),
+}
+
+macro_rules! from {
+    ($($error:ident => $variant:ident,)*) => {
+        $(impl From<$error> for StartError {
+            fn from(error: $error) -> Self {
+                Self::$variant(error)
+            }
+        })*
+    };
+}
+from! {
+    ArchiveError => Archive,
+    BaseError => Base,
+    ObjectError => Object,
+    DomainError => Domain,
+    PlanError => Plan,
+    RelocateError => Relocate,
+    CommitError => Commit,
+}
+
+/// Grants of the start page.
+struct StartGrants<'a>(&'a StartInfo);
+
+impl Grants for StartGrants<'_> {
+    fn device(&self, physical: u64) -> Option<seL4_CPtr> {
+        self.0.grants(grant::DEVICE).find(|grant| grant.address == physical).map(|grant| grant.slot)
+    }
+
+    fn irq(&self, number: u32) -> Option<seL4_CPtr> {
+        self.0.grants(grant::IRQ).find(|grant| grant.bits == number).map(|grant| grant.slot)
+    }
+}
+
+/// The linker's large tables.
+pub struct Tables {
+    /// The link domain.
+    pub link: &'static mut LinkDomain,
+    /// The plan.
+    pub plan: &'static mut LinkPlan,
+    /// Names of functions behind aliases.
+    pub functions: &'static mut Functions,
+}
+
+/// Makes the link domain of the base image, starts its threads, and gives the linker server its state.
+///
+/// # Errors
+/// [`StartError`]; the linker server cannot go on then.
+pub fn start<'a>(
+    objects: &'a mut Objects,
+    tables: Tables,
+    start: &'static StartInfo,
+) -> Result<Linker<'a>, StartError> {
+    let memory = start.grants(grant::UNTYPED).next().ok_or(StartError::NoMemory)?;
+    objects.adopt(memory.slot, u8::try_from(memory.bits).map_err(|_| StartError::NoMemory)?)?;
+    let deadlines = Deadlines::new(deadline_page(start)?);
+    let store = Store::new(objects, start)?;
+    let replies = Replies::new(objects)?;
+
+    let archive = Archive::new(Store::archive(start))?;
+    let file = archive.files().find(|file| file.kind == Kind::Base).ok_or(StartError::NoBase)?;
+    let base = BaseObject::parse(file.bytes)?;
+    let segments: Vec<Segment<'_>, SEGMENTS_MAX> = base.segments().map(segment_of).collect();
+    let size = LINKER_TEXT_SIZE_MAX as u64;
+    let mut space = DomainSpace::make(objects, 0, DOMAIN_NAME, &segments, size)?;
+
+    let Tables { link, plan, functions } = tables;
+    link.open(Va(LINKER_TEXT_AT), LINKER_TEXT_SIZE_MAX);
+    plan_base(link, &BaseSource { object: &base }, plan)?;
+    relocate_base(&base, plan, |at, kind, slot| {
+        // SAFETY: the link domain has no thread yet.
+        let field = unsafe { space.base_field(at.0, kind.width()) };
+        let field = field.ok_or(aarch64_reloc::RelocError::Truncated(kind, at.0))?;
+        aarch64_reloc::apply(kind, at.0, slot.0, field)
+    })?;
+    space.publish_base(objects)?;
+    {
+        let texts = space.texts.clone();
+        let mut text = Text::new(objects, space.spaces, texts.into_iter());
+        affix(plan, link, &mut text)?;
+        commit(plan, link, &mut text)?;
+    }
+    for worker in 0..WORKERS_MAX {
+        space.add_worker(objects, worker, base.base().worker_entry)?;
+    }
+    let grants = StartGrants(start);
+    for server in base.servers() {
+        let (physical, size) = server.device.unwrap_or((0, 0));
+        let irq = server.irq.unwrap_or(0);
+        let plan = ServerPlan { name: server.name, entry: server.entry, physical, size, irq };
+        space.add_server(objects, &plan, &grants)?;
+    }
+    let strings = base.section(".defmt").map_or(0, |(address, bytes)| address + bytes.len() as u64);
+    let first_log_index = u32::try_from(strings).unwrap_or(u32::MAX).next_multiple_of(64);
+    defmt::info!(
+        "link domain in service: {=usize} symbols, {=usize} sites, {=usize} threads",
+        link.symbols().count(),
+        link.site_count(),
+        space.threads.len()
+    );
+    Ok(Linker {
+        objects,
+        link,
+        plan,
+        functions,
+        space,
+        base,
+        store,
+        deadlines,
+        replies,
+        modules: [const { None }; linker_core::MODULES_MAX],
+        regions: Vec::new(),
+        queue: Queue::new(),
+        pops: Vec::new(),
+        parked: Vec::new(),
+        transaction: Transaction::IDLE,
+        turn: None,
+        loads: 0,
+        unloads: 0,
+        loads_begun: 0,
+        first_log_index,
+        next_log_index: first_log_index,
+    })
+}
+
+fn segment_of(segment: kmod::base::Segment<'static>) -> Segment<'static> {
+    Segment {
+        at: segment.address,
+        bytes: segment.bytes,
+        size: segment.size,
+        access: match segment.permission {
+            Permission::ReadExecute => Access::Text,
+            Permission::ReadOnly => Access::ReadOnly,
+            Permission::ReadWrite => Access::Data,
+        },
+    }
+}
+
+fn deadline_page(start: &StartInfo) -> Result<&'static DeadlinePage, StartError> {
+    let page = start.region(region::DEADLINES).ok_or(StartError::NoDeadlines)?;
+    // SAFETY: the root task maps the page read-write in this process for ever; all fields are atomics.
+    Ok(unsafe { &*(page.address as *const DeadlinePage) })
+}

@@ -1,0 +1,595 @@
+//! Turns: driving the core's transaction by events, one at a time.
+//!
+//! The core says what to do next ([`Action`]); this file does it and tells what came of it ([`Event`]),
+//! until the core waits for something from outside: a worker, a deadline, somebody who leaves.
+
+use crate::deadlines::{Purpose, microseconds_since};
+use crate::explain;
+use crate::linker::{Linker, Turn, Work};
+use crate::replies::Owed;
+use linker_core::transaction::{Blocker, Cause, Why};
+use linker_core::{
+    Action, Command, Errno as CoreErrno, Event, ModuleId, ModuleState, Name, Outcome, Step, Va, commit,
+    forget, plan_pop, plan_unload, revert,
+};
+use linker_space::asm::ticks;
+use linker_space::look::look;
+use linker_space::text::Text;
+use linker_space::thread::THREADS_MAX;
+use linker_space::worker::{self, Job};
+use strata_protocol::linker::{self as protocol, BLOCKERS_MAX, COMMAND_MS_MAX, Reply};
+use strata_protocol::{Errno, ModuleName, Refusal, SymbolName};
+
+/// How long after a look that found somebody inside the next one comes, in milliseconds.
+const LOOK_AGAIN_MS: u32 = 2;
+
+impl Linker<'_> {
+    /// Begins a turn.
+    pub fn begin(&mut self, work: Work, owed: Option<Owed>) {
+        let mut turn = Turn {
+            work,
+            owed,
+            module: None,
+            addresses: None,
+            planned: None,
+            refusal: None,
+            worker: None,
+            gone: None,
+            popping: false,
+            since: [0; THREADS_MAX],
+        };
+        let started = match &turn.work {
+            Work::Load { .. } => self.transaction.start_load().map_err(|_| None),
+            Work::Unload { name, .. } => match self.module_named(name) {
+                Some(module) => {
+                    turn.module = Some(module);
+                    let commands = self.link.module(module).map_or(0, |module| module.facts.commands);
+                    self.transaction.start_unload(commands).map_err(|_| None)
+                }
+                None => Err(Some(Refusal::new(Errno::ENOENT, name, "no such module"))),
+            },
+            Work::Pop { module } => {
+                turn.module = Some(*module);
+                match self.link.module(*module) {
+                    Ok(module) if module.linked() => self.transaction.start_pop().map_err(|_| None),
+                    _ => Err(None),
+                }
+            }
+            Work::Command { .. } => {
+                self.turn = Some(turn);
+                self.begin_command();
+                return;
+            }
+        };
+        self.turn = Some(turn);
+        match started {
+            Ok(action) => self.drive(action),
+            Err(refusal) => {
+                let refusal = refusal
+                    .unwrap_or_else(|| Refusal::new(Errno::EBUSY, "transaction", "another one is under way"));
+                self.end(&Reply::Refused(refusal));
+            }
+        }
+    }
+
+    /// Tells the transaction of something from outside.
+    pub fn tell(&mut self, event: Event) {
+        if self.turn.is_some() {
+            let action = self.transaction.step(event);
+            self.drive(action);
+        }
+    }
+
+    fn drive(&mut self, mut action: Action) {
+        loop {
+            let event = match action {
+                Action::Wait => return,
+                Action::Finish(outcome) => return self.finish(outcome),
+                Action::Copy => self.step_copy(),
+                Action::Plan => self.step_plan(),
+                Action::Map => self.step_map(),
+                Action::Command { command, ticket } => match self.step_command(command, ticket) {
+                    Some(event) => event,
+                    None => return,
+                },
+                Action::Relink => self.step_relink(),
+                // One core: the kernel entry of the invocations since the last patch has synchronised
+                // the context of whoever runs next.
+                Action::Grace => Event::Done,
+                Action::Drain { ticket } => {
+                    let drain_ms = match self.turn.as_ref().map(|turn| &turn.work) {
+                        Some(Work::Unload { drain_ms, .. }) => *drain_ms,
+                        _ => protocol::DRAIN_MS_DEFAULT,
+                    };
+                    self.deadlines.set(Purpose::Drain, drain_ms, ticket);
+                    self.step_look()
+                }
+                Action::Look => self.step_look(),
+                Action::Revert => self.step_revert(),
+                // Modules have no way to register anything with the linker server yet, so that nothing
+                // can be left behind.
+                Action::Check => Event::Done,
+                Action::Unmap => self.step_unmap(),
+                Action::Reclaim => self.step_reclaim(),
+                Action::Abandon => self.step_abandon(),
+                Action::Revoke => self.step_revoke(),
+            };
+            action = self.transaction.step(event);
+        }
+    }
+
+    /// Notes why a step refuses.
+    fn refuse(&mut self, refusal: Refusal) -> Event {
+        let event = Event::Refused(core_errno(refusal.errno));
+        if let Some(turn) = self.turn.as_mut() {
+            turn.refusal = Some(refusal);
+        }
+        event
+    }
+
+    fn load_work(&self) -> Option<(ModuleName, strata_protocol::store::ImageRef)> {
+        match &self.turn.as_ref()?.work {
+            Work::Load { name, image } => Some((name.clone(), *image)),
+            _ => None,
+        }
+    }
+
+    fn step_copy(&mut self) -> Event {
+        let Some((name, image)) = self.load_work() else { return Event::Done };
+        match self.load_copy(&name, image) {
+            Ok(()) => Event::Done,
+            Err(refusal) => self.refuse(refusal),
+        }
+    }
+
+    fn step_plan(&mut self) -> Event {
+        if let Some((name, image)) = self.load_work() {
+            return match self.load_plan(&name, image) {
+                Ok((at, planned)) => {
+                    if let Some(turn) = self.turn.as_mut() {
+                        turn.addresses = Some(at);
+                        turn.planned = Some(planned);
+                    }
+                    Event::Done
+                }
+                Err(refusal) => self.refuse(refusal),
+            };
+        }
+        match self.plan_departure() {
+            Ok(()) => Event::Done,
+            Err(refusal) => self.refuse(refusal),
+        }
+    }
+
+    /// Plans an unload, and sees that the thread that asks for it is not inside.
+    fn plan_departure(&mut self) -> Result<(), Refusal> {
+        let Some(turn) = self.turn.as_ref() else { return Ok(()) };
+        let (Some(module), Work::Unload { name, thread, .. }) = (turn.module, &turn.work) else {
+            return Ok(());
+        };
+        let thread = thread.and_then(|thread| self.space.threads.get(thread as usize));
+        if let Some(thread) = thread {
+            let seen = look(self.objects, core::slice::from_ref(thread), self.link, Some(module))
+                .map_err(|error| explain::object(name, error))?;
+            if seen.iter().any(|seen| seen.inside.is_some()) {
+                return Err(Refusal::new(Errno::EDEADLK, name, "the thread that asks is inside of it"));
+            }
+        }
+        plan_unload(self.link, module, self.plan).map_err(|error| explain::plan(name, &error))
+    }
+
+    fn step_map(&mut self) -> Event {
+        let Some((name, image)) = self.load_work() else { return Event::Done };
+        let turn = self.turn.as_ref();
+        let Some((at, planned)) = turn.and_then(|turn| Some((turn.addresses?, turn.planned?))) else {
+            return Event::Refused(CoreErrno::EINVAL);
+        };
+        match self.load_map(&name, image, image.area, at, &planned) {
+            Ok(()) => {
+                let module = self.plan.module();
+                if let Some(turn) = self.turn.as_mut() {
+                    turn.module = Some(module);
+                    // The addresses are the module's now.
+                    turn.addresses = None;
+                }
+                Event::Done
+            }
+            Err(refusal) => self.refuse(refusal),
+        }
+    }
+
+    /// Hands a command to a worker; the event comes later, unless there is no worker.
+    fn step_command(&mut self, command: Command, ticket: u32) -> Option<Event> {
+        let module = self.turn.as_ref().and_then(|turn| turn.module)?;
+        let job = self.job(module, command as u32, [0; 4]);
+        match worker::begin(&self.space.threads, &job) {
+            Ok(worker) => {
+                self.deadlines.set(Purpose::Command, COMMAND_MS_MAX, ticket);
+                if let Some(turn) = self.turn.as_mut() {
+                    turn.worker = Some((worker, ticket));
+                }
+                None
+            }
+            Err(worker::NoWorker) => {
+                let name = self.name_of(module);
+                let refusal = Refusal::new(Errno::ENOMEM, &name, "every worker has faulted or overrun");
+                if let Some(turn) = self.turn.as_mut() {
+                    turn.refusal = Some(refusal);
+                }
+                Some(Event::Returned { ticket, result: CoreErrno::ENOMEM.number() })
+            }
+        }
+    }
+
+    fn job(&self, module: ModuleId, command: u32, arguments: [u64; 4]) -> Job {
+        let entry = self.link.module(module).map_or(0, |module| module.facts.entry.0);
+        let name = self.name_of(module);
+        let region = self.region_of(&name);
+        let mut words = [0; strata_protocol::domain::COMMAND_WORDS];
+        words[..arguments.len()].copy_from_slice(&arguments);
+        Job {
+            command,
+            entry,
+            words,
+            shared_address: region.map_or(0, |region| region.at),
+            shared_size: region.map_or(0, linker_space::shared::Region::size),
+        }
+    }
+
+    fn step_relink(&mut self) -> Event {
+        let module = self.turn.as_ref().and_then(|turn| turn.module).unwrap_or(ModuleId::BASE);
+        let name = self.name_of(module);
+        if (matches!(self.turn.as_ref().map(|turn| &turn.work), Some(Work::Pop { .. }))
+            || self.turn.as_ref().is_some_and(|turn| turn.popping))
+            && let Err(error) = plan_pop(self.link, module, self.plan)
+        {
+            return self.refuse(explain::plan(&name, &error));
+        }
+        let texts = self.texts();
+        let mut text = Text::new(self.objects, self.space.spaces, texts.into_iter());
+        match commit(self.plan, self.link, &mut text) {
+            Ok(()) => Event::Done,
+            Err(error) => self.refuse(explain::commit(&name, &error)),
+        }
+    }
+
+    fn step_revert(&mut self) -> Event {
+        let texts = self.texts();
+        let mut text = Text::new(self.objects, self.space.spaces, texts.into_iter());
+        revert(self.plan, self.link, &mut text);
+        Event::Done
+    }
+
+    /// Looks who is inside of the module.
+    fn step_look(&mut self) -> Event {
+        let Some(turn) = self.turn.as_mut() else { return Event::NobodyInside };
+        let target = turn.module;
+        let Ok(seen) = look(self.objects, &self.space.threads, self.link, target) else {
+            // Not knowing is "somebody": it can only be reported too often.
+            self.deadlines.set(Purpose::Look, LOOK_AGAIN_MS, 0);
+            return Event::SomebodyInside;
+        };
+        let now = ticks();
+        self.transaction.clear_blockers();
+        let mut somebody = false;
+        for seen in seen {
+            let since = &mut turn.since[seen.thread as usize];
+            let Some((_, entry)) = seen.inside else {
+                *since = 0;
+                continue;
+            };
+            somebody = true;
+            if *since == 0 {
+                *since = now;
+            }
+            let entry = entry.and_then(|symbol| self.link.symbol(symbol));
+            self.transaction.add_blocker(Blocker {
+                thread: seen.thread,
+                pc: Va(seen.pc),
+                entry: entry.map_or(Name::EMPTY, |symbol| symbol.name),
+                since: *since,
+            });
+        }
+        if somebody {
+            self.deadlines.set(Purpose::Look, LOOK_AGAIN_MS, 0);
+            Event::SomebodyInside
+        } else {
+            self.deadlines.clear(Purpose::Drain);
+            self.deadlines.clear(Purpose::Look);
+            Event::NobodyInside
+        }
+    }
+
+    fn step_unmap(&mut self) -> Event {
+        let Some(module) = self.turn.as_ref().and_then(|turn| turn.module) else { return Event::Done };
+        if let Some(loaded) = self.modules[usize::from(module.index)].as_ref()
+            && loaded.space.unmap(self.objects).is_err()
+        {
+            defmt::error!("a page of a module could not be unmapped; reclaiming deletes it");
+        }
+        if let Some(turn) = self.turn.as_mut() {
+            turn.gone = Some(module);
+        }
+        let name = self.name_of(module);
+        forget(self.link, module);
+        self.drop_region(&name);
+        Event::Done
+    }
+
+    fn step_reclaim(&mut self) -> Event {
+        let Some(turn) = self.turn.as_mut() else { return Event::Done };
+        if let Some(at) = turn.addresses.take() {
+            // Nothing was ever mapped there.
+            self.space.window.give_back(at);
+        }
+        let Some(module) = turn.gone.take() else { return Event::Done };
+        if let Some(loaded) = self.modules[usize::from(module.index)].take() {
+            let at = loaded.space.at;
+            self.destroy(loaded.space);
+            self.space.window.poison(at);
+        }
+        Event::Done
+    }
+
+    fn step_abandon(&mut self) -> Event {
+        self.deadlines.clear(Purpose::Command);
+        let worker = self.turn.as_mut().and_then(|turn| turn.worker.take());
+        if let Some((number, _)) = worker {
+            self.abandon(number);
+        }
+        Event::Done
+    }
+
+    /// Gives up a worker.
+    pub fn abandon(&mut self, number: u32) {
+        if let Some(thread) = self.space.threads.get_mut(number as usize)
+            && worker::abandon(thread, self.objects).is_err()
+        {
+            defmt::error!("worker thread {} could not be stopped", number);
+        }
+    }
+
+    fn step_revoke(&mut self) -> Event {
+        if let Some(module) = self.turn.as_ref().and_then(|turn| turn.module) {
+            self.link.wedge(module);
+        }
+        Event::Done
+    }
+
+    /// A worker may have finished.
+    pub fn poll_worker(&mut self) {
+        let Some((number, ticket)) = self.turn.as_ref().and_then(|turn| turn.worker) else { return };
+        let Some(thread) = self.space.threads.get(number as usize) else { return };
+        let Some(done) = worker::poll(thread) else { return };
+        self.deadlines.clear(Purpose::Command);
+        if let Some(turn) = self.turn.as_mut() {
+            turn.worker = None;
+        }
+        if matches!(self.turn.as_ref().map(|turn| &turn.work), Some(Work::Command { .. })) {
+            self.end_command(done.result, done.words);
+        } else {
+            self.tell(Event::Returned { ticket, result: done.result });
+        }
+    }
+
+    /// A deadline has passed.
+    pub fn deadline(&mut self, purpose: Purpose, ticket: u32) {
+        match purpose {
+            Purpose::Look => self.tell(Event::LookAgain),
+            Purpose::Drain => self.tell(Event::Deadline { ticket }),
+            Purpose::Command => {
+                // The worker may have finished in the same moment; then there is nothing to give up.
+                self.poll_worker();
+                let busy = self.turn.as_ref().and_then(|turn| turn.worker);
+                if busy.is_none_or(|(_, waiting)| waiting != ticket) {
+                    return;
+                }
+                if matches!(self.turn.as_ref().map(|turn| &turn.work), Some(Work::Command { .. })) {
+                    self.wedge_by_command(Why::Overran);
+                } else {
+                    self.tell(Event::Deadline { ticket });
+                }
+            }
+        }
+    }
+
+    /// The transaction is over.
+    fn finish(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Live => self.loads += 1,
+            Outcome::Gone => self.unloads += 1,
+            Outcome::Undone(_) | Outcome::Wedged(_) => {}
+        }
+        let reply = match outcome {
+            Outcome::Live | Outcome::Gone => Reply::Done,
+            Outcome::Undone(cause) => self.undone(cause),
+            Outcome::Wedged(cause) => self.wedged(cause),
+        };
+        self.end(&reply);
+    }
+
+    /// Ends the turn with an answer.
+    fn end(&mut self, reply: &Reply) {
+        for purpose in [Purpose::Command, Purpose::Drain, Purpose::Look] {
+            self.deadlines.clear(purpose);
+        }
+        let turn = self.turn.take();
+        if let Some(owed) = turn.and_then(|turn| turn.owed) {
+            self.replies.send(self.objects, owed, reply);
+        }
+        self.restart_parked();
+    }
+
+    fn turn_name(&self) -> ModuleName {
+        match self.turn.as_ref().map(|turn| &turn.work) {
+            Some(Work::Load { name, .. } | Work::Unload { name, .. } | Work::Command { name, .. }) => {
+                name.clone()
+            }
+            Some(Work::Pop { module }) => self.name_of(*module),
+            None => ModuleName::default(),
+        }
+    }
+
+    fn undone(&mut self, cause: Cause) -> Reply {
+        let name = self.turn_name();
+        let word = explain::errno(cause.why.errno());
+        if let Some(refusal) = self.turn.as_mut().and_then(|turn| turn.refusal.take()) {
+            return Reply::Refused(refusal);
+        }
+        let refusal = match cause.why {
+            Why::StillInside => {
+                Refusal::new(word, &name, "threads are still inside at the deadline; everything is as before")
+            }
+            Why::Canceled(_) => Refusal::new(word, &name, "cancelled; everything is as before"),
+            Why::Refused(_) => {
+                let step = Shouted(cause.step);
+                Refusal::format(word, &name, format_args!("its {step} refuses; everything is as before"))
+            }
+            Why::Overran | Why::Faulted => Refusal::new(word, &name, "undone; everything is as before"),
+        };
+        let draining = matches!(cause.why, Why::StillInside) || cause.step == Step::Drain;
+        if draining { Reply::Blocked { refusal, blockers: self.blockers() } } else { Reply::Refused(refusal) }
+    }
+
+    fn wedged(&self, cause: Cause) -> Reply {
+        let name = self.turn_name();
+        let what = match cause.why {
+            Why::Faulted => "faulted",
+            Why::Overran => "overran its deadline",
+            Why::StillInside => "threads stayed inside",
+            Why::Refused(_) | Why::Canceled(_) => "did not let go",
+        };
+        let word = explain::errno(cause.why.errno());
+        let step = Shouted(cause.step);
+        Reply::Refused(Refusal::format(word, &name, format_args!("{step}: {what}; the module is wedged")))
+    }
+
+    fn blockers(&self) -> [Option<protocol::Blocker>; BLOCKERS_MAX] {
+        let mut blockers = [const { None }; BLOCKERS_MAX];
+        for (to, from) in blockers.iter_mut().zip(self.transaction.blockers()) {
+            let thread = self.space.threads.get(from.thread as usize);
+            *to = Some(protocol::Blocker {
+                thread: thread.map_or_else(ModuleName::default, |thread| thread.name.clone()),
+                pc: from.pc.0,
+                entry: SymbolName::cut(from.entry.text()),
+                since_us: microseconds_since(from.since),
+            });
+        }
+        blockers
+    }
+
+    /// A command outside of any transaction: CONTROL, STAT.
+    fn begin_command(&mut self) {
+        let Some(Work::Command { name, command, words }) = self.turn.as_ref().map(|turn| turn.work.clone())
+        else {
+            return;
+        };
+        let refuse = |errno, why| Reply::Refused(Refusal::new(errno, &name, why));
+        let module = self.module_named(&name);
+        let known = module.and_then(|module| self.link.module(module).ok());
+        let (Some(id), Some(module)) = (module, known) else {
+            return self.end(&refuse(Errno::ENOENT, "no such module"));
+        };
+        if module.state() != ModuleState::Live {
+            return self.end(&refuse(Errno::EBUSY, "the module is not in service"));
+        }
+        if module.facts.commands & 1 << command == 0 {
+            return self.end(&refuse(Errno::ENOTTY, "the module does not know this command"));
+        }
+        let job = self.job(id, command, words);
+        match worker::begin(&self.space.threads, &job) {
+            Ok(worker) => {
+                self.deadlines.set(Purpose::Command, COMMAND_MS_MAX, 0);
+                if let Some(turn) = self.turn.as_mut() {
+                    turn.module = Some(id);
+                    turn.worker = Some((worker, 0));
+                }
+            }
+            Err(worker::NoWorker) => {
+                self.end(&refuse(Errno::ENOMEM, "every worker has faulted or overrun"));
+            }
+        }
+    }
+
+    fn end_command(&mut self, result: i32, words: [u64; strata_protocol::domain::COMMAND_WORDS]) {
+        let reply = if result == 0 {
+            Reply::Words(words)
+        } else {
+            let name = self.turn_name();
+            Reply::Refused(Refusal::new(explain::errno(result), &name, "the module refuses the command"))
+        };
+        self.end(&reply);
+    }
+
+    /// A command outside of any transaction did not come back: the module is popped and wedged.
+    pub fn wedge_by_command(&mut self, why: Why) {
+        let worker = self.turn.as_mut().and_then(|turn| turn.worker.take());
+        if let Some((number, _)) = worker {
+            self.abandon(number);
+        }
+        if let Some(module) = self.turn.as_ref().and_then(|turn| turn.module) {
+            let _ = self.pops.push(module);
+        }
+        let name = self.turn_name();
+        let (errno, what) = match why {
+            Why::Overran => (Errno::ETIMEDOUT, "the command overran its deadline; the module is wedged"),
+            _ => (Errno::EFAULT, "the command faulted; the module is wedged"),
+        };
+        self.end(&Reply::Refused(Refusal::new(errno, &name, what)));
+    }
+}
+
+/// A step by the name of its command, as the requirements write it.
+struct Shouted(Step);
+
+impl core::fmt::Display for Shouted {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self.0 {
+            Step::Copy => "COPY",
+            Step::Plan => "PLAN",
+            Step::Map => "MAP",
+            Step::Init => "INIT",
+            Step::Query => "QUERY",
+            Step::Catch => "CATCH",
+            Step::Relink => "RELINK",
+            Step::Grace => "GRACE",
+            Step::Start => "START",
+            Step::Drain => "DRAIN",
+            Step::Fini => "FINI",
+            Step::Check => "CHECK",
+            Step::Unmap => "UNMAP",
+            Step::Reclaim => "RECLAIM",
+            Step::Revert => "REVERT",
+            Step::GraceBack => "GRACE-BACK",
+            Step::Uncatch => "UNCATCH",
+            Step::Abandon => "ABANDON",
+            Step::Revoke => "REVOKE",
+        })
+    }
+}
+
+/// The core's word for the protocol's.
+const fn core_errno(errno: Errno) -> CoreErrno {
+    match errno {
+        Errno::EPERM => CoreErrno::EPERM,
+        Errno::ENOENT => CoreErrno::ENOENT,
+        Errno::EIO => CoreErrno::EIO,
+        Errno::E2BIG => CoreErrno::E2BIG,
+        Errno::ENOEXEC => CoreErrno::ENOEXEC,
+        Errno::EDEADLK => CoreErrno::EDEADLK,
+        Errno::ENOMEM => CoreErrno::ENOMEM,
+        Errno::EFAULT => CoreErrno::EFAULT,
+        Errno::EBUSY => CoreErrno::EBUSY,
+        Errno::EEXIST => CoreErrno::EEXIST,
+        Errno::ENODEV | Errno::EINVAL => CoreErrno::EINVAL,
+        Errno::ENOTTY => CoreErrno::ENOTTY,
+        Errno::ENOSPC => CoreErrno::ENOSPC,
+        Errno::ERANGE => CoreErrno::ERANGE,
+        Errno::ETIMEDOUT => CoreErrno::ETIMEDOUT,
+        Errno::ENAMETOOLONG => CoreErrno::ENAMETOOLONG,
+        Errno::ESTALE => CoreErrno::ESTALE,
+        Errno::EPROGMISMATCH => CoreErrno::EPROGMISMATCH,
+        Errno::ENOSYS => CoreErrno::ENOSYS,
+        Errno::ECANCELED => CoreErrno::ECANCELED,
+    }
+}
