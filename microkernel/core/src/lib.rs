@@ -1,3 +1,72 @@
 //! Kernel objects, derivation tree, IPC, scheduler and decoding, as safe code.
+//!
+//! Everything the kernel decides is here and runs on the host as well; everything it does to the
+//! machine goes through [`Machine`]. A system call is one call of [`Kernel::syscall`], a fault one of
+//! [`Kernel::user_fault`], an interrupt one of [`Kernel::interrupt`]; each is followed by
+//! [`Kernel::leave`], which says which thread runs next.
+//!
+//! Reading order: `cap` (what a capability is), `slot` (the derivation tree), `tcb` and `sched`
+//! (threads), `endpoint`, `notification`, `ipc`, `fault` (meeting), `delete` (ending), then the
+//! invocations: `invoke`, `untyped`, `cnode`, `thread`, `memory`, `interrupt`. `boot` makes the first
+//! objects.
+//!
+//! Invariants, each held by a test:
+//! * Memory of an untyped below its free index belongs to children in the tree, above it to nobody.
+//! * All capabilities of one object are neighbours in the derivation list.
+//! * A thread is in exactly one queue that its state names, or in none.
+//! * Nothing a user passes makes the kernel panic.
 #![no_std]
 #![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod boot;
+pub mod cap;
+mod cnode;
+mod debug;
+mod delete;
+mod endpoint;
+pub mod error;
+mod fault;
+pub mod fdt;
+pub mod handle;
+mod interrupt;
+mod invoke;
+mod ipc;
+mod kernel;
+mod lookup;
+pub mod machine;
+mod memory;
+mod notification;
+mod sched;
+mod slot;
+mod syscall;
+pub mod tcb;
+mod thread;
+mod untyped;
+mod vspace;
+
+#[cfg(test)]
+mod tests;
+
+pub use fault::UserFault;
+pub use kernel::Kernel;
+pub use machine::{CacheOp, Machine};
+
+/// Interrupts that the kernel can hand out.
+pub const IRQS_MAX: usize = 1020;
+/// Ticks of a time slice.
+pub const TIME_SLICE_TICKS: u64 = 5;
+/// Length of a tick.
+pub const TICK_US: u64 = 2000;
+/// The kernel's own tick: the virtual timer, PPI 27.
+pub const IRQ_TICK: u64 = 27;
+/// The physical timer, PPI 30: free for a user-level timer server.
+pub const IRQ_PHYSICAL_TIMER: u64 = 30;
+/// Work units between two looks for a waiting interrupt.
+pub const PREEMPTION_WORK_MAX: u64 = 100;
+/// log2 of the bytes that are zeroed in one work unit.
+pub const RESET_CHUNK_BITS: u64 = 8;
+/// log2 of the slots of the root CNode.
+pub const ROOT_CNODE_BITS: u64 = 13;

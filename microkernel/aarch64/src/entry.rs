@@ -1,0 +1,119 @@
+//! The kernel's one instance, and what exceptions do with it.
+use crate::hardware::Hardware;
+use crate::registers;
+use core::arch::asm;
+use core::cell::UnsafeCell;
+use core::fmt;
+use microkernel_core::handle::Tcb;
+use microkernel_core::{Kernel, Machine, UserFault};
+
+/// Exception classes (ESR_EL1.EC).
+const EC_FP_ACCESS: u64 = 0x07;
+const EC_FETCH_ABORT: u64 = 0x20;
+const EC_DATA_ABORT: u64 = 0x24;
+
+struct Instance(UnsafeCell<Option<Kernel<Hardware>>>);
+
+// SAFETY: one core, and exceptions are masked in the kernel: never two users at a time.
+unsafe impl Sync for Instance {}
+
+static KERNEL: Instance = Instance(UnsafeCell::new(None));
+
+/// Runs `work` on the kernel. Not re-entrant: exceptions from EL1 go to `kernel_failed` and never come back.
+#[inline(always)]
+fn with_kernel<R>(work: impl FnOnce(&mut Kernel<Hardware>) -> R) -> R {
+    // SAFETY: called from the vectors and from `run` only, one at a time (see `Instance`).
+    let kernel = unsafe { &mut *KERNEL.0.get() };
+    work(
+        kernel
+            .as_mut()
+            .expect("the vectors are entered from EL0, and EL0 runs after `run` has set the kernel"),
+    )
+}
+
+/// Who runs next; waits for interrupts while nobody does.
+#[inline(always)]
+fn leave(kernel: &mut Kernel<Hardware>) -> u64 {
+    loop {
+        if let Some(tcb) = kernel.leave() {
+            return Tcb::context(tcb);
+        }
+        registers::wfi();
+        take_interrupts(kernel);
+    }
+}
+
+fn take_interrupts(kernel: &mut Kernel<Hardware>) {
+    if let Some((irq, word)) = kernel.m.gic.acknowledge() {
+        kernel.interrupt(irq);
+        kernel.m.gic.end(word);
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn kernel_syscall() -> u64 {
+    with_kernel(|kernel| {
+        kernel.syscall();
+        leave(kernel)
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn kernel_interrupt() -> u64 {
+    with_kernel(|kernel| {
+        take_interrupts(kernel);
+        leave(kernel)
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn kernel_fault(syndrome: u64, address: u64) -> u64 {
+    with_kernel(|kernel| {
+        let fault = match syndrome >> 26 & 0x3f {
+            EC_DATA_ABORT => UserFault::Memory { address, syndrome, fetch: false },
+            EC_FETCH_ABORT => UserFault::Memory { address, syndrome, fetch: true },
+            EC_FP_ACCESS => UserFault::FloatingPoint { syndrome },
+            _ => UserFault::Exception { syndrome },
+        };
+        kernel.user_fault(fault);
+        leave(kernel)
+    })
+}
+
+/// An asynchronous abort: some store since the last barrier met nothing. The running thread is told; on real
+/// machines it may have been another one's.
+#[unsafe(no_mangle)]
+extern "C" fn kernel_serror(syndrome: u64) -> u64 {
+    with_kernel(|kernel| {
+        kernel.user_fault(UserFault::Exception { syndrome });
+        leave(kernel)
+    })
+}
+
+/// An exception in the kernel itself: a defect. Says what is known and stops.
+#[unsafe(no_mangle)]
+extern "C" fn kernel_failed(syndrome: u64, address: u64, pc: u64, flags: u64) -> ! {
+    fatal(format_args!("exception at EL1: esr {syndrome:#x} far {address:#x} pc {pc:#x} spsr {flags:#x}"))
+}
+
+/// Prints and stops.
+pub fn fatal(text: fmt::Arguments<'_>) -> ! {
+    // SAFETY: nothing else runs any more; at worst the interrupted user of the kernel is cut short.
+    if let Some(kernel) = unsafe { &mut *KERNEL.0.get() } {
+        kernel.print(format_args!("\nkernel panic: {text}\n"));
+        kernel.m.halt()
+    }
+    loop {
+        registers::wfi();
+    }
+}
+
+/// Runs the first thread. The kernel lives from here on in the vectors.
+pub fn run(kernel: Kernel<Hardware>) -> ! {
+    // SAFETY: boot, one core, exceptions masked: nobody uses the instance yet.
+    unsafe { *KERNEL.0.get() = Some(kernel) };
+    let context = with_kernel(leave);
+    // SAFETY: `leave` expects a register block of a thread in x0 and never returns; the kernel's stack has nothing
+    // that is needed again, and its top is in TPIDR_EL1.
+    unsafe { asm!("b leave", in("x0") context, options(noreturn)) }
+}

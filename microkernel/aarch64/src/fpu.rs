@@ -1,0 +1,75 @@
+//! Floating-point registers: saved and loaded when they change hands. Assembly.
+use core::arch::{asm, global_asm};
+
+global_asm!(
+    r#"
+    .arch_extension fp
+    .arch_extension simd
+    .section .text.fpu, "ax"
+// x0: area of 32 * 16 bytes, then FPSR and FPCR.
+fpu_save:
+    stp     q0, q1, [x0, #0]
+    stp     q2, q3, [x0, #32]
+    stp     q4, q5, [x0, #64]
+    stp     q6, q7, [x0, #96]
+    stp     q8, q9, [x0, #128]
+    stp     q10, q11, [x0, #160]
+    stp     q12, q13, [x0, #192]
+    stp     q14, q15, [x0, #224]
+    stp     q16, q17, [x0, #256]
+    stp     q18, q19, [x0, #288]
+    stp     q20, q21, [x0, #320]
+    stp     q22, q23, [x0, #352]
+    stp     q24, q25, [x0, #384]
+    stp     q26, q27, [x0, #416]
+    stp     q28, q29, [x0, #448]
+    stp     q30, q31, [x0, #480]
+    mrs     x1, fpsr
+    mrs     x2, fpcr
+    add     x0, x0, #512
+    stp     x1, x2, [x0]
+    ret
+fpu_load:
+    ldp     q0, q1, [x0, #0]
+    ldp     q2, q3, [x0, #32]
+    ldp     q4, q5, [x0, #64]
+    ldp     q6, q7, [x0, #96]
+    ldp     q8, q9, [x0, #128]
+    ldp     q10, q11, [x0, #160]
+    ldp     q12, q13, [x0, #192]
+    ldp     q14, q15, [x0, #224]
+    ldp     q16, q17, [x0, #256]
+    ldp     q18, q19, [x0, #288]
+    ldp     q20, q21, [x0, #320]
+    ldp     q22, q23, [x0, #352]
+    ldp     q24, q25, [x0, #384]
+    ldp     q26, q27, [x0, #416]
+    ldp     q28, q29, [x0, #448]
+    ldp     q30, q31, [x0, #480]
+    add     x0, x0, #512
+    ldp     x1, x2, [x0]
+    msr     fpsr, x1
+    msr     fpcr, x2
+    ret
+    .arch_extension nosimd
+    .arch_extension nofp
+"#
+);
+
+/// Stores the registers in an area.
+pub(crate) fn save(area: u64) {
+    // SAFETY: `area` is the floating-point area of a TCB (core's contract), 528 bytes of the direct map; access
+    // is open; the routine uses x0 to x2 and reads the floating-point registers, which compiled kernel code
+    // (soft-float) never uses.
+    unsafe {
+        asm!("bl fpu_save", inout("x0") area => _, out("x1") _, out("x2") _, out("x30") _, options(nostack));
+    }
+}
+
+/// Loads the registers from an area.
+pub(crate) fn load(area: u64) {
+    // SAFETY: as in `save`.
+    unsafe {
+        asm!("bl fpu_load", inout("x0") area => _, out("x1") _, out("x2") _, out("x30") _, options(nostack));
+    }
+}

@@ -1,0 +1,145 @@
+//! The core's machine, as this hardware does it.
+use crate::cache::{self, address};
+use crate::gic::Gic;
+use crate::registers;
+use crate::uart::Uart;
+use crate::{fpu, tables};
+use microkernel_core::{CacheOp, IRQ_TICK, Machine, TICK_US};
+
+/// CNTKCTL_EL1: EL0 reads the physical and the virtual counter.
+const COUNTERS: u64 = 3;
+/// CNTKCTL_EL1.EL0PTEN: EL0 uses the physical timer's registers.
+const PHYSICAL_TIMER: u64 = 1 << 9;
+/// CPACR_EL1.FPEN: no traps.
+const FPU_OPEN: u64 = 3 << 20;
+
+/// The machine.
+pub struct Hardware {
+    pub(crate) gic: Gic,
+    pub(crate) uart: Uart,
+    /// Timer ticks of a kernel tick.
+    interval: u64,
+}
+
+impl Hardware {
+    /// Takes the devices over and starts the tick.
+    pub fn new(gic: Gic, uart: Uart) -> Self {
+        registers::set_mdscr_el1(0);
+        registers::set_cntkctl_el1(COUNTERS);
+        registers::set_cpacr_el1(0);
+        registers::set_cntp_ctl_el0(0);
+        let interval = registers::cntfrq_el0() / 1_000_000 * TICK_US;
+        let mut hardware = Self { gic, uart, interval };
+        hardware.gic.mask(IRQ_TICK, false);
+        hardware.tick_rearm();
+        registers::set_cntv_ctl_el0(1);
+        hardware
+    }
+
+    /// Interrupts of the controller.
+    pub fn irqs(&self) -> u64 {
+        self.gic.irqs()
+    }
+}
+
+impl Machine for Hardware {
+    #[inline(always)]
+    fn load(&self, at: u64) -> u64 {
+        debug_assert!(at.is_multiple_of(8));
+        // SAFETY: the core passes addresses inside objects only (its contract): RAM in the direct map that no
+        // Rust object lies in. One core, interrupts masked: nobody writes meanwhile.
+        unsafe { core::ptr::with_exposed_provenance::<u64>(address(at)).read() }
+    }
+
+    #[inline(always)]
+    fn store(&mut self, at: u64, value: u64) {
+        debug_assert!(at.is_multiple_of(8));
+        // SAFETY: as in `load`.
+        unsafe { core::ptr::with_exposed_provenance_mut::<u64>(address(at)).write(value) };
+    }
+
+    fn zero(&mut self, at: u64, bytes: u64) {
+        cache::zero(at, bytes);
+    }
+
+    fn clean(&mut self, at: u64, bytes: u64) {
+        cache::clean(at, bytes);
+    }
+
+    fn tables_written(&mut self) {
+        cache::tables_written();
+    }
+
+    fn forget_page(&mut self, asid: u64, va: u64) {
+        cache::forget_page(asid, va);
+    }
+
+    fn forget_asid(&mut self, asid: u64) {
+        cache::forget_asid(asid);
+    }
+
+    #[inline(always)]
+    fn set_user_root(&mut self, root: u64, asid: u64) {
+        let root = if root == 0 { tables::empty_root() } else { root };
+        registers::set_ttbr0_el1(root | asid << 48);
+        // Later user-address maintenance in the kernel needs the new root; an exception return alone would do for
+        // EL0 (Arm ARM D1.3.6).
+        registers::isb();
+    }
+
+    fn user_cache(&mut self, op: CacheOp, start: u64, end: u64) {
+        cache::user(op, start, end);
+    }
+
+    fn irq_mask(&mut self, irq: u64, masked: bool) {
+        self.gic.mask(irq, masked);
+    }
+
+    fn irq_trigger(&mut self, irq: u64, edge: bool) {
+        self.gic.trigger(irq, edge);
+    }
+
+    #[inline(always)]
+    fn irq_waiting(&self) -> bool {
+        // ISR_EL1.I.
+        registers::isr_el1() & 1 << 7 != 0
+    }
+
+    fn irq_raise(&mut self, irq: u64, core: u64) {
+        self.gic.raise(irq, core);
+    }
+
+    fn tick_rearm(&mut self) {
+        registers::set_cntv_tval_el0(self.interval);
+    }
+
+    fn timer_access(&mut self, allowed: bool) {
+        registers::set_cntkctl_el1(if allowed { COUNTERS | PHYSICAL_TIMER } else { COUNTERS });
+    }
+
+    #[inline(always)]
+    fn fpu_access(&mut self, allowed: bool) {
+        registers::set_cpacr_el1(if allowed { FPU_OPEN } else { 0 });
+    }
+
+    fn fpu_save(&mut self, area: u64) {
+        // The trap that led here opened access; it applies after a context synchronisation.
+        registers::isb();
+        fpu::save(area);
+    }
+
+    fn fpu_load(&mut self, area: u64) {
+        registers::isb();
+        fpu::load(area);
+    }
+
+    fn put_char(&mut self, byte: u8) {
+        self.uart.put(byte);
+    }
+
+    fn halt(&mut self) -> ! {
+        loop {
+            registers::wfi();
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! System registers, one function each.
+use core::arch::asm;
+
+/// Defines `pub(crate) fn $read() -> u64`.
+macro_rules! read {
+    ($(#[$doc:meta])* $name:ident, $register:literal) => {
+        $(#[$doc])*
+        #[inline(always)]
+        pub(crate) fn $name() -> u64 {
+            let value: u64;
+            // SAFETY: reading this register has no effect beyond the result.
+            unsafe { asm!(concat!("mrs {}, ", $register), out(reg) value, options(nomem, nostack, preserves_flags)) };
+            value
+        }
+    };
+}
+
+/// Defines `pub(crate) fn $write(value: u64)` for registers that change nothing Rust relies on.
+macro_rules! write {
+    ($(#[$doc:meta])* $name:ident, $register:literal) => {
+        $(#[$doc])*
+        #[inline(always)]
+        pub(crate) fn $name(value: u64) {
+            // SAFETY: the register affects EL0, the timers or floating point only: no memory or state that
+            // compiled kernel code (soft-float, upper half) depends on.
+            unsafe { asm!(concat!("msr ", $register, ", {}"), in(reg) value, options(nostack, preserves_flags)) };
+        }
+    };
+}
+
+read! {
+    /// Interrupts waiting for this core.
+    isr_el1, "isr_el1"
+}
+read! {
+    /// Ticks of the generic timer per second.
+    cntfrq_el0, "cntfrq_el0"
+}
+read! {
+    /// Cache line sizes.
+    ctr_el0, "ctr_el0"
+}
+read! {
+    /// Block size of DC ZVA.
+    dczid_el0, "dczid_el0"
+}
+write! {
+    /// Virtual timer: ticks from now.
+    set_cntv_tval_el0, "cntv_tval_el0"
+}
+write! {
+    /// Virtual timer: control.
+    set_cntv_ctl_el0, "cntv_ctl_el0"
+}
+write! {
+    /// Physical timer: control.
+    set_cntp_ctl_el0, "cntp_ctl_el0"
+}
+write! {
+    /// What EL0 may do with counters and timers.
+    set_cntkctl_el1, "cntkctl_el1"
+}
+write! {
+    /// What traps on floating-point use.
+    set_cpacr_el1, "cpacr_el1"
+}
+write! {
+    /// Debug: nothing of it is used.
+    set_mdscr_el1, "mdscr_el1"
+}
+write! {
+    /// The lower half: root and ASID.
+    set_ttbr0_el1, "ttbr0_el1"
+}
+
+/// Context synchronisation.
+#[inline(always)]
+pub(crate) fn isb() {
+    // SAFETY: a barrier.
+    unsafe { asm!("isb", options(nostack, preserves_flags)) };
+}
+
+/// Sleeps until an interrupt is pending, masked or not.
+#[inline(always)]
+pub(crate) fn wfi() {
+    // SAFETY: WFI has no effect but time; the barrier orders earlier stores before sleeping.
+    unsafe { asm!("dsb sy", "wfi", options(nostack, preserves_flags)) };
+}

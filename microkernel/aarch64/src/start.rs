@@ -1,0 +1,132 @@
+//! From the loader to Rust: EL2 to EL1, first translation tables, stack. Assembly.
+//!
+//! The image starts with a branch; the header for the root task follows at 0x40. On entry the MMU is
+//! off, x0 holds the device tree's address. The first tables map the one GiB that the image is in,
+//! twice: where it is, so that the next instruction exists, and in the direct map.
+use core::arch::global_asm;
+use microkernel_abi::image::{HEADER_OFFSET, HEADER_SIZE};
+
+global_asm!(
+    r#"
+    .section .head, "ax"
+    .global _start
+_start:
+    b       start
+    .balign {header_offset}
+    .global image_header
+image_header:
+    .zero   {header_size}
+
+    .section .text.start, "ax"
+start:
+    msr     daifset, #0xf
+    mov     x19, x0
+    // One core only; the others sleep.
+    mrs     x1, mpidr_el1
+    and     x1, x1, #0xff
+    cbnz    x1, sleep
+    mrs     x1, CurrentEL
+    cmp     x1, #(2 << 2)
+    b.ne    at_el1
+
+    // EL2: give EL1 AArch64, the counters and the physical timer, no traps; then leave for EL1h.
+    mov     x1, #(1 << 31)
+    msr     hcr_el2, x1
+    mov     x1, #3
+    msr     cnthctl_el2, x1
+    msr     cntvoff_el2, xzr
+    mov     x1, #0x33ff
+    msr     cptr_el2, x1
+    msr     hstr_el2, xzr
+    mrs     x1, midr_el1
+    msr     vpidr_el2, x1
+    mrs     x1, mpidr_el1
+    msr     vmpidr_el2, x1
+    mov     x1, #0x3c5
+    msr     spsr_el2, x1
+    adr     x1, at_el1
+    msr     elr_el2, x1
+    eret
+
+at_el1:
+    // boot_l0[0] -> boot_l1; boot_l1[this GiB] = block: normal memory, inner shareable, accessed.
+    adrp    x1, boot_l0
+    add     x1, x1, :lo12:boot_l0
+    adrp    x2, boot_l1
+    add     x2, x2, :lo12:boot_l1
+    orr     x3, x2, #3
+    str     x3, [x1]
+    adr     x4, _start
+    lsr     x4, x4, #30
+    lsl     x5, x4, #30
+    mov     x6, #0x701
+    orr     x5, x5, x6
+    str     x5, [x2, x4, lsl #3]
+    dsb     sy
+
+    // MAIR: 0 normal write-back, 1 Device-nGnRnE.
+    mov     x3, #0xff
+    msr     mair_el1, x3
+    // TCR: 48-bit halves, 4 KiB granules, inner-shareable write-back walks, 16-bit ASIDs, all the addresses there are.
+    ldr     x3, ={tcr}
+    mrs     x4, id_aa64mmfr0_el1
+    and     x4, x4, #7
+    orr     x3, x3, x4, lsl #32
+    msr     tcr_el1, x3
+    msr     ttbr0_el1, x1
+    msr     ttbr1_el1, x1
+    // Nothing that was cached before is valid (Arm ARM D8.14: TLB contents are unknown at reset).
+    tlbi    vmalle1
+    ic      iallu
+    dsb     nsh
+    isb
+    ldr     x3, ={sctlr}
+    msr     sctlr_el1, x3
+    // The new regime applies from here on (Arm ARM D8.2.1: context synchronisation after SCTLR_EL1.M).
+    isb
+    ldr     x1, =upper_half
+    br      x1
+
+upper_half:
+    ldr     x1, =__stack_top
+    mov     sp, x1
+    msr     tpidr_el1, x1
+    ldr     x1, =vectors
+    msr     vbar_el1, x1
+    isb
+    mov     x0, x19
+    mov     x29, xzr
+    mov     x30, xzr
+    bl      kernel_main
+sleep:
+    wfe
+    b       sleep
+
+    .section .bss.boot_tables, "aw", %nobits
+    .balign 4096
+boot_l0:
+    .zero   4096
+boot_l1:
+    .zero   4096
+"#,
+    header_offset = const HEADER_OFFSET,
+    header_size = const HEADER_SIZE,
+    tcr = const TCR,
+    sctlr = const SCTLR,
+);
+
+/// T0SZ = T1SZ = 16; walks of both halves write-back write-allocate, inner shareable; TG1 = 4 KiB; AS = 16 bits.
+const TCR: u64 = {
+    let half = 16 | 1 << 8 | 1 << 10 | 3 << 12;
+    half | half << 16 | 2 << 30 | 1 << 36
+};
+
+/// RES1 bits; MMU, caches, stack alignment checks; EL0 may use DC ZVA, CTR_EL0, WFI, WFE and cache maintenance.
+const SCTLR: u64 = {
+    let reserved = 1 << 11 | 1 << 20 | 1 << 22 | 1 << 23 | 1 << 28 | 1 << 29;
+    let mmu = 1;
+    let caches = 1 << 2 | 1 << 12;
+    let stack_alignment = 1 << 3 | 1 << 4;
+    let el0 = 1 << 14 | 1 << 15 | 1 << 16 | 1 << 18 | 1 << 26;
+    reserved | mmu | caches | stack_alignment | el0
+};

@@ -1,0 +1,423 @@
+//! Capabilities: two words, and the view of them as an enum.
+//!
+//! Word 0: bits 0–3 kind, 4–47 address of the object (16-byte aligned), 48–63 small fields of the
+//! kind. Word 1 belongs to the kind: badge, guard, mapping, free index. An all-zero capability is
+//! null, so zeroed memory is an empty CNode.
+use crate::handle::{Endpoint, Notification, Tcb};
+use crate::machine::DIRECT_MAP;
+use microkernel_abi::object::{
+    ASID_POOL_BITS, ENDPOINT_BITS, HUGE_PAGE_BITS, LARGE_PAGE_BITS, NOTIFICATION_BITS, PAGE_BITS,
+    PAGE_TABLE_BITS, SLOT_BITS, TCB_BITS,
+};
+use microkernel_abi::rights::CapRights;
+
+/// A capability as it lies in a slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(C)]
+pub struct Cap {
+    pub(crate) w0: u64,
+    pub(crate) w1: u64,
+}
+
+/// How large a frame is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FrameSize {
+    /// 4 KiB.
+    Small,
+    /// 2 MiB.
+    Large,
+    /// 1 GiB.
+    Huge,
+}
+
+impl FrameSize {
+    /// log2 of the bytes.
+    pub const fn bits(self) -> u64 {
+        match self {
+            Self::Small => PAGE_BITS,
+            Self::Large => LARGE_PAGE_BITS,
+            Self::Huge => HUGE_PAGE_BITS,
+        }
+    }
+}
+
+/// What a frame capability lets a mapping do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FrameRights {
+    /// Neither read nor write by the user.
+    KernelOnly,
+    /// Read.
+    ReadOnly,
+    /// Read and write.
+    ReadWrite,
+}
+
+impl FrameRights {
+    /// What is left under a mask. There is no write-only mapping: write without read is nothing.
+    pub const fn masked(self, rights: CapRights) -> Self {
+        match self {
+            Self::ReadWrite if rights.read() && rights.write() => Self::ReadWrite,
+            Self::ReadWrite | Self::ReadOnly if rights.read() => Self::ReadOnly,
+            _ => Self::KernelOnly,
+        }
+    }
+}
+
+/// Where a frame or table is mapped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mapping {
+    /// The address space; never 0.
+    pub asid: u64,
+    /// The user address, aligned to what is mapped.
+    pub va: u64,
+}
+
+/// What dies slot by slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ZombieKind {
+    /// A CNode of 2^radix slots.
+    CNode {
+        /// log2 of the slots.
+        radix: u64,
+    },
+    /// A thread.
+    Thread,
+}
+
+/// A capability's meaning.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "fields are the ABI's terms")]
+pub enum View {
+    /// No capability.
+    Null,
+    /// Memory without a type; `free` bytes from `base` are used up.
+    Untyped { base: u64, bits: u64, device: bool, free: u64 },
+    /// The right to meet others at an endpoint.
+    Endpoint { ep: Endpoint, badge: u64, rights: CapRights },
+    /// The right to signal or wait.
+    Notification { ntfn: Notification, badge: u64, rights: CapRights },
+    /// The right to answer a caller once. The master sits in the caller's own TCB and is the parent of the others.
+    Reply { caller: Tcb, master: bool, grant: bool },
+    /// An array of slots.
+    CNode { base: u64, radix: u64, guard: u64, guard_bits: u64 },
+    /// A thread.
+    Thread { tcb: Tcb },
+    /// The right to make interrupt handlers.
+    IrqControl,
+    /// The right to make ASID pools.
+    AsidControl,
+    /// The right to set scheduling domains.
+    Domain,
+    /// An interrupt.
+    IrqHandler { irq: u64 },
+    /// A software interrupt on one core.
+    Sgi { irq: u64, core: u64 },
+    /// The last capability of an object that is being deleted; `count` slots are left.
+    Zombie { base: u64, kind: ZombieKind, count: u64 },
+    /// A frame of memory.
+    Frame { base: u64, size: FrameSize, rights: FrameRights, device: bool, mapping: Option<Mapping> },
+    /// A translation table below the root.
+    PageTable { base: u64, mapping: Option<Mapping> },
+    /// The root of an address space.
+    VSpace { base: u64, asid: Option<u64> },
+    /// 512 ASIDs.
+    AsidPool { base: u64, first: u64 },
+}
+
+const KIND_NULL: u64 = 0;
+const KIND_UNTYPED: u64 = 1;
+const KIND_ENDPOINT: u64 = 2;
+const KIND_NOTIFICATION: u64 = 3;
+const KIND_REPLY: u64 = 4;
+const KIND_CNODE: u64 = 5;
+const KIND_THREAD: u64 = 6;
+const KIND_CONTROL: u64 = 7;
+const KIND_IRQ_HANDLER: u64 = 8;
+const KIND_SGI: u64 = 9;
+const KIND_ZOMBIE: u64 = 10;
+const KIND_FRAME: u64 = 11;
+const KIND_PAGE_TABLE: u64 = 12;
+const KIND_VSPACE: u64 = 13;
+const KIND_ASID_POOL: u64 = 14;
+
+const CONTROL_IRQ: u64 = 0;
+const CONTROL_ASID: u64 = 1;
+const CONTROL_DOMAIN: u64 = 2;
+
+const ADDRESS: u64 = 0x0000_ffff_ffff_fff0;
+const FIELDS: u64 = 48;
+const ZOMBIE_THREAD: u64 = 63;
+/// log2 of the granule that an untyped's free index counts.
+const FREE_UNIT_BITS: u64 = 4;
+
+impl Cap {
+    /// No capability.
+    pub const NULL: Self = Self { w0: 0, w1: 0 };
+
+    /// No capability?
+    pub const fn is_null(self) -> bool {
+        self.w0 & 0xf == KIND_NULL
+    }
+
+    /// The object's kernel address.
+    const fn address(self) -> u64 {
+        self.w0 & ADDRESS | DIRECT_MAP
+    }
+
+    const fn fields(self) -> u64 {
+        self.w0 >> FIELDS
+    }
+
+    const fn pack(kind: u64, address: u64, fields: u64, w1: u64) -> Self {
+        Self { w0: kind | address & ADDRESS | fields << FIELDS, w1 }
+    }
+
+    /// The meaning of the two words.
+    #[inline]
+    pub const fn view(self) -> View {
+        let f = self.fields();
+        match self.w0 & 0xf {
+            KIND_UNTYPED => View::Untyped {
+                base: self.address(),
+                bits: self.w1 & 0x3f,
+                device: self.w1 & 0x40 != 0,
+                free: self.w1 >> 16 << FREE_UNIT_BITS,
+            },
+            KIND_ENDPOINT => View::Endpoint {
+                ep: Endpoint::at(self.address()),
+                badge: self.w1,
+                rights: CapRights(f & 0xf),
+            },
+            KIND_NOTIFICATION => View::Notification {
+                ntfn: Notification::at(self.address()),
+                badge: self.w1,
+                rights: CapRights(f & 0xf),
+            },
+            KIND_REPLY => {
+                View::Reply { caller: Tcb::at(self.address()), master: f & 1 != 0, grant: f & 2 != 0 }
+            }
+            KIND_CNODE => View::CNode {
+                base: self.address(),
+                radix: f & 0x3f,
+                guard: self.w1,
+                guard_bits: f >> 6 & 0x3f,
+            },
+            KIND_THREAD => View::Thread { tcb: Tcb::at(self.address()) },
+            KIND_CONTROL => match self.w1 {
+                CONTROL_IRQ => View::IrqControl,
+                CONTROL_ASID => View::AsidControl,
+                _ => View::Domain,
+            },
+            KIND_IRQ_HANDLER => View::IrqHandler { irq: self.w1 },
+            KIND_SGI => View::Sgi { irq: self.w1 & 0xff, core: self.w1 >> 8 },
+            KIND_ZOMBIE => View::Zombie {
+                base: self.address(),
+                kind: if f & 0x3f == ZOMBIE_THREAD {
+                    ZombieKind::Thread
+                } else {
+                    ZombieKind::CNode { radix: f & 0x3f }
+                },
+                count: self.w1,
+            },
+            KIND_FRAME => View::Frame {
+                base: self.address(),
+                size: match f & 3 {
+                    0 => FrameSize::Small,
+                    1 => FrameSize::Large,
+                    _ => FrameSize::Huge,
+                },
+                rights: match f >> 2 & 3 {
+                    0 => FrameRights::KernelOnly,
+                    1 => FrameRights::ReadOnly,
+                    _ => FrameRights::ReadWrite,
+                },
+                device: f >> 4 & 1 != 0,
+                mapping: self.mapping(),
+            },
+            KIND_PAGE_TABLE => View::PageTable { base: self.address(), mapping: self.mapping() },
+            KIND_VSPACE => {
+                View::VSpace { base: self.address(), asid: if self.w1 == 0 { None } else { Some(self.w1) } }
+            }
+            KIND_ASID_POOL => View::AsidPool { base: self.address(), first: self.w1 },
+            _ => View::Null,
+        }
+    }
+
+    const fn mapping(self) -> Option<Mapping> {
+        match self.w1 >> 48 {
+            0 => None,
+            asid => Some(Mapping { asid, va: self.w1 & 0x0000_ffff_ffff_ffff }),
+        }
+    }
+
+    /// How wide a guard of a CNode capability can be.
+    pub const fn guard_masked(guard: u64, bits: u64) -> u64 {
+        if bits == 0 { 0 } else { guard & (u64::MAX >> (64 - bits)) }
+    }
+
+    /// The rights of an endpoint or notification capability; nothing for others.
+    #[must_use]
+    pub const fn masked(self, mask: CapRights) -> Self {
+        match self.view() {
+            View::Endpoint { ep, badge, rights } => {
+                View::Endpoint { ep, badge, rights: CapRights(rights.0 & mask.0) }.pack()
+            }
+            View::Notification { ntfn, badge, rights } => {
+                View::Notification { ntfn, badge, rights: CapRights(rights.0 & mask.0) }.pack()
+            }
+            View::Reply { caller, master, grant } => {
+                View::Reply { caller, master, grant: grant && mask.grant() }.pack()
+            }
+            View::Frame { base, size, rights, device, mapping } => {
+                View::Frame { base, size, rights: rights.masked(mask), device, mapping }.pack()
+            }
+            _ => self,
+        }
+    }
+}
+
+const fn mapping_word(mapping: Option<Mapping>) -> u64 {
+    match mapping {
+        None => 0,
+        Some(Mapping { asid, va }) => asid << 48 | va & 0x0000_ffff_ffff_ffff,
+    }
+}
+
+impl View {
+    /// The two words.
+    #[inline]
+    pub const fn pack(self) -> Cap {
+        match self {
+            Self::Null => Cap::NULL,
+            Self::Untyped { base, bits, device, free } => {
+                Cap::pack(KIND_UNTYPED, base, 0, bits | (device as u64) << 6 | free >> FREE_UNIT_BITS << 16)
+            }
+            Self::Endpoint { ep, badge, rights } => {
+                Cap::pack(KIND_ENDPOINT, ep.addr(), rights.0 & 0xf, badge)
+            }
+            Self::Notification { ntfn, badge, rights } => {
+                Cap::pack(KIND_NOTIFICATION, ntfn.addr(), rights.0 & 0xf, badge)
+            }
+            Self::Reply { caller, master, grant } => {
+                Cap::pack(KIND_REPLY, caller.addr(), master as u64 | (grant as u64) << 1, 0)
+            }
+            Self::CNode { base, radix, guard, guard_bits } => {
+                Cap::pack(KIND_CNODE, base, radix | guard_bits << 6, guard)
+            }
+            Self::Thread { tcb } => Cap::pack(KIND_THREAD, tcb.addr(), 0, 0),
+            Self::IrqControl => Cap::pack(KIND_CONTROL, 0, 0, CONTROL_IRQ),
+            Self::AsidControl => Cap::pack(KIND_CONTROL, 0, 0, CONTROL_ASID),
+            Self::Domain => Cap::pack(KIND_CONTROL, 0, 0, CONTROL_DOMAIN),
+            Self::IrqHandler { irq } => Cap::pack(KIND_IRQ_HANDLER, 0, 0, irq),
+            Self::Sgi { irq, core } => Cap::pack(KIND_SGI, 0, 0, irq | core << 8),
+            Self::Zombie { base, kind, count } => Cap::pack(
+                KIND_ZOMBIE,
+                base,
+                match kind {
+                    ZombieKind::CNode { radix } => radix,
+                    ZombieKind::Thread => ZOMBIE_THREAD,
+                },
+                count,
+            ),
+            Self::Frame { base, size, rights, device, mapping } => Cap::pack(
+                KIND_FRAME,
+                base,
+                size as u64 | (rights as u64) << 2 | (device as u64) << 4,
+                mapping_word(mapping),
+            ),
+            Self::PageTable { base, mapping } => Cap::pack(KIND_PAGE_TABLE, base, 0, mapping_word(mapping)),
+            Self::VSpace { base, asid } => Cap::pack(
+                KIND_VSPACE,
+                base,
+                0,
+                match asid {
+                    Some(asid) => asid,
+                    None => 0,
+                },
+            ),
+            Self::AsidPool { base, first } => Cap::pack(KIND_ASID_POOL, base, 0, first),
+        }
+    }
+
+    /// The memory that the object covers, first address and log2 of the size; `None` without memory.
+    pub const fn memory(self) -> Option<(u64, u64)> {
+        Some(match self {
+            Self::Untyped { base, bits, .. } => (base, bits),
+            Self::Endpoint { ep, .. } => (ep.addr(), ENDPOINT_BITS),
+            Self::Notification { ntfn, .. } => (ntfn.addr(), NOTIFICATION_BITS),
+            Self::CNode { base, radix, .. } => (base, radix + SLOT_BITS),
+            Self::Thread { tcb } => (tcb.addr(), TCB_BITS),
+            Self::Zombie { base, kind: ZombieKind::CNode { radix }, .. } => (base, radix + SLOT_BITS),
+            Self::Zombie { base, kind: ZombieKind::Thread, .. } => (base, TCB_BITS),
+            Self::Frame { base, size, .. } => (base, size.bits()),
+            Self::PageTable { base, .. } | Self::VSpace { base, .. } => (base, PAGE_TABLE_BITS),
+            Self::AsidPool { base, .. } => (base, ASID_POOL_BITS),
+            Self::Null
+            | Self::Reply { .. }
+            | Self::IrqControl
+            | Self::AsidControl
+            | Self::Domain
+            | Self::IrqHandler { .. }
+            | Self::Sgi { .. } => return None,
+        })
+    }
+
+    /// Does authority over `self` extend to `other`: the same object, or an object made from it?
+    pub fn covers(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Untyped { base, bits, .. }, _) => other.memory().is_some_and(|(at, at_bits)| {
+                let last = base + (1 << bits) - 1;
+                base <= at && at + (1 << at_bits) - 1 <= last
+            }),
+            (Self::Endpoint { ep: a, .. }, Self::Endpoint { ep: b, .. }) => a == b,
+            (Self::Notification { ntfn: a, .. }, Self::Notification { ntfn: b, .. }) => a == b,
+            (Self::Reply { caller: a, .. }, Self::Reply { caller: b, .. }) => a == b,
+            (Self::CNode { base: a, radix: ar, .. }, Self::CNode { base: b, radix: br, .. }) => {
+                a == b && ar == br
+            }
+            (Self::Thread { tcb: a }, Self::Thread { tcb: b }) => a == b,
+            (Self::IrqControl, Self::IrqControl | Self::IrqHandler { .. } | Self::Sgi { .. })
+            | (Self::AsidControl, Self::AsidControl)
+            | (Self::Domain, Self::Domain) => true,
+            (Self::IrqHandler { irq: a }, Self::IrqHandler { irq: b }) => a == b,
+            (Self::Sgi { irq: a, core: ac }, Self::Sgi { irq: b, core: bc }) => a == b && ac == bc,
+            (Self::Frame { base: a, size: az, .. }, Self::Frame { base: b, size: bz, .. }) => {
+                a == b && az == bz
+            }
+            (Self::PageTable { base: a, .. }, Self::PageTable { base: b, .. })
+            | (Self::VSpace { base: a, .. }, Self::VSpace { base: b, .. })
+            | (Self::AsidPool { base: a, .. }, Self::AsidPool { base: b, .. }) => a == b,
+            _ => false,
+        }
+    }
+
+    /// Do both name one object, so that neither is its last capability?
+    pub fn same_object(self, other: Self) -> bool {
+        !matches!(self, Self::Untyped { .. })
+            && !matches!((self, other), (Self::IrqControl, Self::IrqHandler { .. } | Self::Sgi { .. }))
+            && self.covers(other)
+    }
+
+    /// The number that `seL4_DebugCapIdentify` shows.
+    pub const fn identify(self) -> u64 {
+        match self {
+            Self::Null => 0,
+            Self::Untyped { .. } => 2,
+            Self::Endpoint { .. } => 4,
+            Self::Notification { .. } => 6,
+            Self::Reply { .. } => 8,
+            Self::CNode { .. } => 10,
+            Self::Thread { .. } => 12,
+            Self::IrqControl => 14,
+            Self::IrqHandler { .. } => 16,
+            Self::Zombie { .. } => 18,
+            Self::Domain => 20,
+            Self::Frame { .. } => 1,
+            Self::PageTable { .. } => 3,
+            Self::VSpace { .. } => 9,
+            Self::AsidControl => 11,
+            Self::AsidPool { .. } => 13,
+            Self::Sgi { .. } => 27,
+        }
+    }
+}

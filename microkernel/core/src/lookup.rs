@@ -1,0 +1,89 @@
+//! From a capability address to a slot.
+use crate::cap::{Cap, View};
+use crate::error::InvocationError;
+use crate::handle::{Slot, Tcb};
+use crate::kernel::Kernel;
+use crate::machine::Machine;
+use microkernel_abi::error::LookupFailure;
+
+/// Bits of an address.
+pub(crate) const WORD_BITS: u64 = 64;
+
+impl<M: Machine> Kernel<M> {
+    /// The slot that the low `bits` bits of `address` name under `root`, and the bits that were left when it was
+    /// reached. Each level resolves at least one bit, so the walk ends.
+    pub(crate) fn resolve(&self, root: Cap, address: u64, bits: u64) -> Result<(Slot, u64), LookupFailure> {
+        let mut view = root.view();
+        let mut left = bits;
+        let mut found = None;
+        loop {
+            let View::CNode { base, radix, guard, guard_bits } = view else {
+                // What is no CNode ends the walk: at the root it is an error, below it the slot was found.
+                return found.map(|slot| (slot, left)).ok_or(LookupFailure::InvalidRoot);
+            };
+            if guard_bits > left
+                || Cap::guard_masked(shifted(address, left - guard_bits), guard_bits) != guard
+            {
+                return Err(LookupFailure::GuardMismatch {
+                    bits_left: left,
+                    guard_found: guard,
+                    bits_found: guard_bits,
+                });
+            }
+            let level = radix + guard_bits;
+            if level > left {
+                return Err(LookupFailure::DepthMismatch { bits_left: left, bits_found: level });
+            }
+            left -= level;
+            let index = Cap::guard_masked(shifted(address, left), radix);
+            let slot = Slot::at(base).offset(index);
+            if left == 0 {
+                return Ok((slot, 0));
+            }
+            found = Some(slot);
+            view = self.view(slot);
+        }
+    }
+
+    /// The slot that an address names in a thread's own capability space.
+    #[inline]
+    pub(crate) fn lookup_slot(&self, tcb: Tcb, cptr: u64) -> Result<Slot, LookupFailure> {
+        self.resolve(self.cspace(tcb), cptr, WORD_BITS).map(|(slot, _)| slot)
+    }
+
+    /// The slot that index and depth name exactly under a CNode capability.
+    pub(crate) fn lookup_target(
+        &self,
+        root: Cap,
+        index: u64,
+        depth: u64,
+        source: bool,
+    ) -> Result<Slot, InvocationError> {
+        let failed = |why| InvocationError::FailedLookup { source, why };
+        if !matches!(root.view(), View::CNode { .. }) {
+            return Err(failed(LookupFailure::InvalidRoot));
+        }
+        if !(1..=WORD_BITS).contains(&depth) {
+            return Err(InvocationError::Range { min: 1, max: WORD_BITS });
+        }
+        match self.resolve(root, index, depth).map_err(failed)? {
+            (slot, 0) => Ok(slot),
+            (_, bits_left) => Err(failed(LookupFailure::DepthMismatch { bits_left, bits_found: 0 })),
+        }
+    }
+
+    /// The slot is free for a new capability?
+    pub(crate) fn ensure_empty(&self, slot: Slot) -> Result<(), InvocationError> {
+        if self.is_empty(slot) { Ok(()) } else { Err(InvocationError::DeleteFirst) }
+    }
+
+    /// Nothing was derived from the capability?
+    pub(crate) fn ensure_no_children(&self, slot: Slot) -> Result<(), InvocationError> {
+        if self.first_child(slot).is_some() { Err(InvocationError::RevokeFirst) } else { Ok(()) }
+    }
+}
+
+/// `address >> by`, also for `by` = 64.
+fn shifted(address: u64, by: u64) -> u64 {
+    if by >= WORD_BITS { 0 } else { address >> by }
+}

@@ -1,0 +1,303 @@
+//! The scheduler: 256 priorities, round robin within one.
+//!
+//! The running thread is in no ready queue. What happens during a kernel entry is gathered in an
+//! [`Action`] and decided once on the way out: a woken thread that is more urgent than the running one
+//! is switched to without passing through a queue.
+use crate::cap::View;
+use crate::handle::{Notification, Tcb, word};
+use crate::kernel::Kernel;
+use crate::machine::{Machine, to_physical};
+use crate::tcb::{
+    BOUND, FLAGS, PRIORITY, QUEUED, Reg, SCHED_NEXT, SCHED_PREV, SLOT_VSPACE, STATE, State, TIME_SLICE,
+};
+use crate::{IRQ_PHYSICAL_TIMER, TIME_SLICE_TICKS};
+use microkernel_abi::TCB_FLAG_FPU_DISABLED;
+
+/// Priorities.
+const LEVELS: usize = 256;
+
+/// What to do on the way out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Action {
+    /// Go on with the running thread.
+    Resume,
+    /// Pick the most urgent ready thread.
+    ChooseNew,
+    /// Consider this thread, which is in no queue.
+    Consider(Tcb),
+}
+
+/// Heads and tails of the ready queues, and a bit for each that is not empty.
+pub(crate) struct ReadyQueues {
+    bits: [u64; LEVELS / 64],
+    heads: [Option<Tcb>; LEVELS],
+    tails: [Option<Tcb>; LEVELS],
+}
+
+impl ReadyQueues {
+    pub(crate) const fn new() -> Self {
+        Self { bits: [0; LEVELS / 64], heads: [None; LEVELS], tails: [None; LEVELS] }
+    }
+
+    /// The highest priority with a ready thread.
+    pub(crate) fn highest(&self) -> Option<usize> {
+        let word = (0..self.bits.len()).rev().find(|&i| self.bits[i] != 0)?;
+        Some(word * 64 + 63 - self.bits[word].leading_zeros() as usize)
+    }
+}
+
+impl<M: Machine> Kernel<M> {
+    pub(crate) fn priority(&self, tcb: Tcb) -> usize {
+        // The decoder lets nothing above 255 in; the mask tells the compiler.
+        (self.get(tcb, PRIORITY) & 0xff) as usize
+    }
+
+    /// Puts a ready thread at the front of its queue, or at the back.
+    pub(crate) fn enqueue(&mut self, tcb: Tcb, front: bool) {
+        if self.get(tcb, QUEUED) != 0 {
+            return;
+        }
+        let p = self.priority(tcb);
+        let (head, tail) = (self.ready.heads[p], self.ready.tails[p]);
+        self.set(tcb, QUEUED, 1);
+        match (head, tail) {
+            (Some(head), Some(tail)) => {
+                if front {
+                    self.set_thread_link(tcb, SCHED_PREV, None);
+                    self.set_thread_link(tcb, SCHED_NEXT, Some(head));
+                    self.set_thread_link(head, SCHED_PREV, Some(tcb));
+                    self.ready.heads[p] = Some(tcb);
+                } else {
+                    self.set_thread_link(tcb, SCHED_PREV, Some(tail));
+                    self.set_thread_link(tcb, SCHED_NEXT, None);
+                    self.set_thread_link(tail, SCHED_NEXT, Some(tcb));
+                    self.ready.tails[p] = Some(tcb);
+                }
+            }
+            _ => {
+                self.set_thread_link(tcb, SCHED_PREV, None);
+                self.set_thread_link(tcb, SCHED_NEXT, None);
+                self.ready.heads[p] = Some(tcb);
+                self.ready.tails[p] = Some(tcb);
+                self.ready.bits[p / 64] |= 1 << (p % 64);
+            }
+        }
+    }
+
+    /// Takes a thread out of its ready queue, if it is in one.
+    pub(crate) fn dequeue(&mut self, tcb: Tcb) {
+        if self.get(tcb, QUEUED) == 0 {
+            return;
+        }
+        self.set(tcb, QUEUED, 0);
+        let p = self.priority(tcb);
+        let (prev, next) = (self.thread_link(tcb, SCHED_PREV), self.thread_link(tcb, SCHED_NEXT));
+        match prev {
+            Some(prev) => self.set_thread_link(prev, SCHED_NEXT, next),
+            None => self.ready.heads[p] = next,
+        }
+        match next {
+            Some(next) => self.set_thread_link(next, SCHED_PREV, prev),
+            None => self.ready.tails[p] = prev,
+        }
+        if self.ready.heads[p].is_none() {
+            self.ready.bits[p / 64] &= !(1 << (p % 64));
+        }
+    }
+
+    /// Decide anew on the way out.
+    pub(crate) fn reschedule(&mut self) {
+        if let Action::Consider(tcb) = self.action
+            && self.state(tcb).is_runnable()
+        {
+            self.enqueue(tcb, true);
+        }
+        self.action = Action::ChooseNew;
+    }
+
+    /// A thread became ready: it may run at once if it is urgent enough.
+    pub(crate) fn woken(&mut self, tcb: Tcb) {
+        if self.get(tcb, QUEUED) != 0 {
+            return;
+        }
+        if self.current == Some(tcb) {
+            // Still on the processor: deciding anew keeps it in the competition.
+            self.reschedule();
+        } else if self.action == Action::Resume {
+            self.action = Action::Consider(tcb);
+        } else if self.action != Action::Consider(tcb) {
+            self.reschedule();
+            self.enqueue(tcb, true);
+        }
+    }
+
+    /// Changes what a thread is doing.
+    #[inline]
+    pub(crate) fn set_state(&mut self, tcb: Tcb, state: State) {
+        self.set(tcb, STATE, state as u64);
+        if !state.is_runnable() && self.current == Some(tcb) && self.action == Action::Resume {
+            self.action = Action::ChooseNew;
+        }
+    }
+
+    /// Sets a thread's priority and lets the scheduler look again.
+    pub(crate) fn set_priority(&mut self, tcb: Tcb, priority: u64) {
+        let queued = self.get(tcb, QUEUED) != 0;
+        self.dequeue(tcb);
+        self.set(tcb, PRIORITY, priority);
+        if self.current == Some(tcb) {
+            self.reschedule();
+        } else if self.state(tcb).is_runnable() && (queued || self.action == Action::Consider(tcb)) {
+            self.woken(tcb);
+        }
+    }
+
+    /// The running thread goes to the back of its queue.
+    pub(crate) fn yield_current(&mut self) {
+        if let Some(current) = self.current {
+            self.reschedule();
+            self.enqueue(current, false);
+        }
+    }
+
+    /// A tick of the kernel's timer.
+    pub(crate) fn tick(&mut self) {
+        let Some(current) = self.current else { return };
+        if !self.state(current).is_runnable() {
+            return;
+        }
+        let left = self.get(current, TIME_SLICE);
+        if left > 1 {
+            self.set(current, TIME_SLICE, left - 1);
+        } else {
+            self.set(current, TIME_SLICE, TIME_SLICE_TICKS);
+            self.yield_current();
+        }
+    }
+
+    fn choose(&mut self) {
+        let next = self.ready.highest().and_then(|p| self.ready.heads[p]);
+        if let Some(next) = next {
+            self.dequeue(next);
+        }
+        self.current = next;
+    }
+
+    fn schedule(&mut self) {
+        let action = self.action;
+        self.action = Action::Resume;
+        if action == Action::Resume {
+            return;
+        }
+        let running = self.current.filter(|&tcb| self.state(tcb).is_runnable());
+        if let Some(running) = running {
+            self.enqueue(running, true);
+        }
+        match action {
+            Action::Consider(tcb) => {
+                let p = self.priority(tcb);
+                // Ready threads of the same priority were there first only if the running one is among them.
+                let ahead = running.is_some_and(|running| self.priority(running) >= p);
+                if !self.state(tcb).is_runnable() {
+                    self.choose();
+                } else if ahead {
+                    self.enqueue(tcb, self.current.is_some_and(|running| self.priority(running) > p));
+                    self.choose();
+                } else if self.ready.highest().is_some_and(|highest| highest > p) {
+                    self.enqueue(tcb, true);
+                    self.choose();
+                } else {
+                    self.current = Some(tcb);
+                }
+            }
+            Action::ChooseNew | Action::Resume => self.choose(),
+        }
+    }
+
+    /// The end of every kernel entry: decides who runs, and makes the machine ready for it. `None`: nobody; wait
+    /// for an interrupt.
+    pub fn leave(&mut self) -> Option<Tcb> {
+        let before = self.current;
+        self.schedule();
+        if self.current != before {
+            self.switch_machine();
+        }
+        let tcb = self.current?;
+        if self.state(tcb) == State::Restart {
+            let pc = self.reg(tcb, Reg::FAULT_PC);
+            self.set_reg(tcb, Reg::PC, pc);
+            self.set(tcb, STATE, State::Running as u64);
+        }
+        self.update_timer_access(tcb);
+        Some(tcb)
+    }
+
+    /// Address space and floating-point access of the thread that runs next.
+    pub(crate) fn switch_machine(&mut self) {
+        let Some(tcb) = self.current else { return };
+        self.activate_vspace(tcb);
+        let open = self.fpu_owner == Some(tcb) && self.get(tcb, FLAGS) & TCB_FLAG_FPU_DISABLED == 0;
+        if open != self.fpu_open {
+            self.fpu_open = open;
+            self.m.fpu_access(open);
+        }
+    }
+
+    /// Puts a thread's address space into the translation registers; the empty one if it has none.
+    pub(crate) fn activate_vspace(&mut self, tcb: Tcb) {
+        let root = match self.view(tcb.slot(SLOT_VSPACE)) {
+            View::VSpace { base, asid: Some(asid) } if self.vspace_of(asid) == Some(base) => {
+                (to_physical(base), asid)
+            }
+            _ => (0, 0),
+        };
+        if root != self.active_root {
+            self.active_root = root;
+            self.m.set_user_root(root.0, root.1);
+        }
+    }
+
+    /// EL0 may touch the physical timer exactly while the thread runs that the timer's interrupt is bound to.
+    fn update_timer_access(&mut self, tcb: Tcb) {
+        let bound = Notification::link(self.get(tcb, BOUND));
+        let open = bound.is_some() && {
+            let target = match self.view(self.irq_slot(IRQ_PHYSICAL_TIMER)) {
+                View::Notification { ntfn, .. } => Some(ntfn),
+                _ => None,
+            };
+            word!(target) == word!(bound)
+        };
+        if open != self.timer_open {
+            self.timer_open = open;
+            self.m.timer_access(open);
+        }
+    }
+
+    /// The running thread used floating point without access. True: it has it now; false: it is not allowed to.
+    pub(crate) fn fpu_trap(&mut self, tcb: Tcb) -> bool {
+        if self.get(tcb, FLAGS) & TCB_FLAG_FPU_DISABLED != 0 {
+            return false;
+        }
+        self.m.fpu_access(true);
+        self.fpu_open = true;
+        if self.fpu_owner != Some(tcb) {
+            if let Some(owner) = self.fpu_owner {
+                self.m.fpu_save(owner.addr() + crate::tcb::FPU_AREA);
+            }
+            self.m.fpu_load(tcb.addr() + crate::tcb::FPU_AREA);
+            self.fpu_owner = Some(tcb);
+        }
+        true
+    }
+
+    /// Nobody's values are in the floating-point registers any more, if they were this thread's.
+    pub(crate) fn fpu_release(&mut self, tcb: Tcb) {
+        if self.fpu_owner == Some(tcb) {
+            self.fpu_owner = None;
+            if self.fpu_open {
+                self.fpu_open = false;
+                self.m.fpu_access(false);
+            }
+        }
+    }
+}

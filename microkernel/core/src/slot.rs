@@ -1,0 +1,214 @@
+//! Slots and the derivation tree.
+//!
+//! The tree is a doubly linked list in prefix order through the slots. A parent's descendants follow
+//! it without a gap, and whether one entry is another's ancestor is read from the capabilities
+//! themselves: an *original* covers what was derived from it ([`View::covers`]), and of badged
+//! capabilities the first with its badge covers the later ones.
+//!
+//! Word 2 of a slot: previous slot, bit 0 original, bit 1 first with its badge. Word 3: next slot.
+use crate::cap::{Cap, View};
+use crate::handle::{Slot, word};
+use crate::kernel::Kernel;
+use crate::machine::Machine;
+
+/// Bytes of a slot.
+pub(crate) const SLOT_SIZE: u64 = 32;
+const PREV: u64 = 16;
+const NEXT: u64 = 24;
+const ORIGINAL: u64 = 1;
+const FIRST_BADGED: u64 = 2;
+const FLAGS: u64 = 3;
+
+impl Slot {
+    /// The slot `index` places on.
+    pub(crate) const fn offset(self, index: u64) -> Self {
+        Self::at(self.addr() + index * SLOT_SIZE)
+    }
+}
+
+impl<M: Machine> Kernel<M> {
+    /// The capability in a slot.
+    #[inline]
+    pub fn cap(&self, slot: Slot) -> Cap {
+        Cap { w0: self.m.load(slot.addr()), w1: self.m.load(slot.addr() + 8) }
+    }
+
+    /// What the capability in a slot means.
+    #[inline]
+    pub fn view(&self, slot: Slot) -> View {
+        self.cap(slot).view()
+    }
+
+    /// Replaces the capability in a slot by one for the same object; its place in the tree stays.
+    #[inline]
+    pub(crate) fn set_cap(&mut self, slot: Slot, cap: Cap) {
+        self.m.store(slot.addr(), cap.w0);
+        self.m.store(slot.addr() + 8, cap.w1);
+    }
+
+    /// Is a slot without capability?
+    pub(crate) fn is_empty(&self, slot: Slot) -> bool {
+        self.cap(slot).is_null()
+    }
+
+    fn prev(&self, slot: Slot) -> Option<Slot> {
+        Slot::link(self.m.load(slot.addr() + PREV) & !FLAGS)
+    }
+
+    pub(crate) fn next(&self, slot: Slot) -> Option<Slot> {
+        Slot::link(self.m.load(slot.addr() + NEXT))
+    }
+
+    fn flags(&self, slot: Slot) -> u64 {
+        self.m.load(slot.addr() + PREV) & FLAGS
+    }
+
+    fn set_prev(&mut self, slot: Slot, prev: Option<Slot>) {
+        let flags = self.flags(slot);
+        self.m.store(slot.addr() + PREV, word!(prev) | flags);
+    }
+
+    fn set_next(&mut self, slot: Slot, next: Option<Slot>) {
+        self.m.store(slot.addr() + NEXT, word!(next));
+    }
+
+    fn set_links(&mut self, slot: Slot, prev: Option<Slot>, next: Option<Slot>, flags: u64) {
+        self.m.store(slot.addr() + PREV, word!(prev) | flags);
+        self.m.store(slot.addr() + NEXT, word!(next));
+    }
+
+    /// Puts a capability without ancestors into an empty slot: boot only, and the reply master of a thread.
+    pub(crate) fn plant(&mut self, slot: Slot, cap: Cap) {
+        self.set_cap(slot, cap);
+        self.set_links(slot, None, None, ORIGINAL | FIRST_BADGED);
+    }
+
+    /// Puts a capability into an empty slot directly after `parent`.
+    fn insert_after(&mut self, parent: Slot, slot: Slot, cap: Cap, flags: u64) {
+        let next = self.next(parent);
+        self.set_cap(slot, cap);
+        self.set_links(slot, Some(parent), next, flags);
+        self.set_next(parent, Some(slot));
+        if let Some(next) = next {
+            self.set_prev(next, Some(slot));
+        }
+    }
+
+    /// Puts the first capability of a new object into an empty slot, as child of `parent`.
+    pub(crate) fn insert_original(&mut self, parent: Slot, slot: Slot, cap: Cap) {
+        self.insert_after(parent, slot, cap, ORIGINAL | FIRST_BADGED);
+    }
+
+    /// Puts a capability derived from the one in `source` into the empty slot `dest`.
+    pub(crate) fn insert_derived(&mut self, source: Slot, dest: Slot, cap: Cap) {
+        let from = self.view(source);
+        let to = cap.view();
+        let original = match (from, to) {
+            (View::Endpoint { badge: a, .. }, View::Endpoint { badge: b, .. })
+            | (View::Notification { badge: a, .. }, View::Notification { badge: b, .. }) => a != b,
+            (View::IrqControl, View::IrqHandler { .. } | View::Sgi { .. }) | (_, View::Untyped { .. }) => {
+                true
+            }
+            _ => false,
+        };
+        // An untyped that was copied whole has nothing left: the copy owns the memory now.
+        if let (View::Untyped { base, bits, device, .. }, View::Untyped { base: b, bits: bb, .. }) =
+            (from, to)
+            && base == b
+            && bits == bb
+        {
+            self.set_cap(source, View::Untyped { base, bits, device, free: 1 << bits }.pack());
+        }
+        let flags = if original { ORIGINAL | FIRST_BADGED } else { 0 };
+        self.insert_after(source, dest, cap, flags);
+    }
+
+    /// Moves a capability to an empty slot; `cap` is what it becomes. Its place in the tree moves along.
+    pub(crate) fn move_cap(&mut self, source: Slot, dest: Slot, cap: Cap) {
+        let (prev, next, flags) = (self.prev(source), self.next(source), self.flags(source));
+        self.set_cap(dest, cap);
+        self.set_links(dest, prev, next, flags);
+        self.set_cap(source, Cap::NULL);
+        self.set_links(source, None, None, 0);
+        self.relink(prev, dest, next);
+    }
+
+    fn relink(&mut self, prev: Option<Slot>, slot: Slot, next: Option<Slot>) {
+        if let Some(prev) = prev {
+            self.set_next(prev, Some(slot));
+        }
+        if let Some(next) = next {
+            self.set_prev(next, Some(slot));
+        }
+    }
+
+    /// Exchanges two slots: `a`'s capability arrives in `b` as `cap_a`, `b`'s in `a` as `cap_b`.
+    pub(crate) fn swap(&mut self, a: Slot, cap_a: Cap, b: Slot, cap_b: Cap) {
+        let (ap, an, af) = (self.prev(a), self.next(a), self.flags(a));
+        let (bp, bn, bf) = (self.prev(b), self.next(b), self.flags(b));
+        self.set_cap(a, cap_b);
+        self.set_cap(b, cap_a);
+        // A link that names one of the two names the other afterwards.
+        let turned = |link: Option<Slot>| match link {
+            Some(slot) if slot == a => Some(b),
+            Some(slot) if slot == b => Some(a),
+            other => other,
+        };
+        self.set_links(a, turned(bp), turned(bn), bf);
+        self.set_links(b, turned(ap), turned(an), af);
+        let (prev, next) = (self.prev(a), self.next(a));
+        self.relink(prev, a, next);
+        let (prev, next) = (self.prev(b), self.next(b));
+        self.relink(prev, b, next);
+    }
+
+    /// Takes a capability out of its slot and out of the tree. What it named is the caller's business.
+    pub(crate) fn unlink(&mut self, slot: Slot) {
+        if self.is_empty(slot) {
+            return;
+        }
+        let (prev, next) = (self.prev(slot), self.next(slot));
+        if let Some(prev) = prev {
+            self.set_next(prev, next);
+        }
+        if let Some(next) = next {
+            self.set_prev(next, prev);
+            // With the first of its badge gone, the next one stands for the badge.
+            let first = self.flags(next) | self.flags(slot) & FIRST_BADGED;
+            self.m.store(next.addr() + PREV, word!(prev) | first);
+        }
+        self.set_cap(slot, Cap::NULL);
+        self.set_links(slot, None, None, 0);
+    }
+
+    /// Was the capability in `child` derived from the one in `parent`?
+    pub(crate) fn is_parent(&self, parent: Slot, child: Slot) -> bool {
+        if self.flags(parent) & ORIGINAL == 0 {
+            return false;
+        }
+        let (p, c) = (self.view(parent), self.view(child));
+        if !p.covers(c) {
+            return false;
+        }
+        match (p, c) {
+            (View::Endpoint { badge: a, .. }, View::Endpoint { badge: b, .. })
+            | (View::Notification { badge: a, .. }, View::Notification { badge: b, .. }) => {
+                a == 0 || a == b && self.flags(child) & FIRST_BADGED == 0
+            }
+            _ => true,
+        }
+    }
+
+    /// The first descendant, if there is one.
+    pub(crate) fn first_child(&self, slot: Slot) -> Option<Slot> {
+        self.next(slot).filter(|&next| self.is_parent(slot, next))
+    }
+
+    /// Is this the last capability of its object?
+    pub(crate) fn is_final(&self, slot: Slot) -> bool {
+        let cap = self.view(slot);
+        let before = self.prev(slot).is_some_and(|prev| self.view(prev).same_object(cap));
+        let after = self.next(slot).is_some_and(|next| cap.same_object(self.view(next)));
+        !before && !after
+    }
+}

@@ -1,0 +1,136 @@
+//! System calls.
+use crate::cap::View;
+use crate::error::Stop;
+use crate::fault::Fault;
+use crate::handle::Tcb;
+use crate::invoke::{Invocation, Outcome};
+use crate::kernel::Kernel;
+use crate::machine::Machine;
+use crate::tcb::{Reg, SLOT_CALLER, State};
+use microkernel_abi::error::LookupFailure;
+use microkernel_abi::message::MessageInfo;
+use microkernel_abi::syscall::{
+    CALL, DEBUG_CAP_IDENTIFY, DEBUG_DUMP_SCHEDULER, DEBUG_HALT, DEBUG_NAME_THREAD, DEBUG_PUT_CHAR,
+    DEBUG_SNAPSHOT, NB_RECV, NB_SEND, RECV, REPLY, REPLY_RECV, SEND, YIELD,
+};
+
+impl<M: Machine> Kernel<M> {
+    /// The running thread executed `svc`; its registers are in its TCB.
+    pub fn syscall(&mut self) {
+        let Some(tcb) = self.current else { return };
+        let number = self.reg(tcb, Reg::X7);
+        match number.cast_signed() {
+            CALL => self.invoke(tcb, true, true),
+            REPLY_RECV => {
+                self.handle_reply(tcb);
+                self.handle_recv(tcb, true);
+            }
+            SEND => self.invoke(tcb, true, false),
+            NB_SEND => self.invoke(tcb, false, false),
+            RECV => self.handle_recv(tcb, true),
+            REPLY => self.handle_reply(tcb),
+            YIELD => self.yield_current(),
+            NB_RECV => self.handle_recv(tcb, false),
+            DEBUG_PUT_CHAR => {
+                let byte = self.reg(tcb, Reg::X0) & 0xff;
+                self.m.put_char(byte as u8);
+            }
+            DEBUG_DUMP_SCHEDULER => self.dump_scheduler(),
+            DEBUG_HALT => self.m.halt(),
+            DEBUG_CAP_IDENTIFY => {
+                let cptr = self.reg(tcb, Reg::X0);
+                let kind = self.lookup_slot(tcb, cptr).map_or(0, |slot| self.view(slot).identify());
+                self.set_reg(tcb, Reg::X0, kind);
+            }
+            DEBUG_SNAPSHOT => self.dump_cspace(tcb),
+            DEBUG_NAME_THREAD => self.name_thread(tcb),
+            _ => self.handle_fault(tcb, Fault::UnknownSyscall { number }),
+        }
+    }
+
+    /// Send in its three forms, and through it every invocation.
+    fn invoke(&mut self, tcb: Tcb, block: bool, call: bool) {
+        let info = MessageInfo(self.reg(tcb, Reg::X1));
+        let cptr = self.reg(tcb, Reg::X0);
+        let slot = match self.lookup_slot(tcb, cptr) {
+            Ok(slot) => slot,
+            Err(why) => return self.cap_fault(tcb, block, cptr, why),
+        };
+        let cap = self.cap(slot);
+        // Sending needs neither buffer nor capabilities at this point.
+        if let View::Endpoint { ep, badge, rights } = cap.view()
+            && info.extra_caps() == 0
+            && rights.write()
+        {
+            return self.send_through(tcb, ep, badge, rights, block, call);
+        }
+        let buffer = self.buffer(tcb, false);
+        let extra = match self.extra_caps(tcb, buffer, info) {
+            Ok(extra) => extra,
+            Err((cptr, why)) => return self.cap_fault(tcb, block, cptr, why),
+        };
+        let length = if buffer.is_some() {
+            info.length().min(microkernel_abi::MESSAGE_WORDS_MAX as u64)
+        } else {
+            info.length().min(microkernel_abi::FAST_MESSAGE_REGISTERS as u64)
+        };
+        let invocation = Invocation { tcb, label: info.label(), length, slot, extra, buffer, block, call };
+        // Until it is done, an invocation that is interrupted starts over.
+        self.set_state(tcb, State::Restart);
+        match self.dispatch(&invocation) {
+            Ok(Outcome::Done { words }) => {
+                if self.state(tcb) == State::Restart {
+                    if call {
+                        self.reply_done(tcb, words);
+                    }
+                    self.set_state(tcb, State::Running);
+                }
+            }
+            Ok(Outcome::Sent) => {
+                if self.state(tcb) == State::Restart {
+                    self.set_state(tcb, State::Running);
+                }
+            }
+            Err(Stop::Preempted) => {}
+            Err(Stop::Error(error)) => {
+                self.set_state(tcb, State::Running);
+                if call {
+                    self.reply_error(tcb, error);
+                }
+            }
+        }
+    }
+
+    fn cap_fault(&mut self, tcb: Tcb, block: bool, address: u64, why: LookupFailure) {
+        if block {
+            self.handle_fault(tcb, Fault::Cap { address, receiving: false, why });
+        }
+    }
+
+    fn handle_reply(&mut self, tcb: Tcb) {
+        let slot = tcb.slot(SLOT_CALLER);
+        if let View::Reply { caller, master: false, grant } = self.view(slot) {
+            self.reply(tcb, caller, slot, grant);
+        }
+    }
+
+    fn handle_recv(&mut self, tcb: Tcb, block: bool) {
+        let cptr = self.reg(tcb, Reg::X0);
+        let why = match self.lookup_slot(tcb, cptr) {
+            Ok(slot) => match self.view(slot) {
+                View::Endpoint { ep, rights, .. } if rights.read() => {
+                    self.forget_caller(tcb);
+                    return self.receive_ipc(tcb, ep, rights.grant(), block);
+                }
+                View::Notification { ntfn, rights, .. }
+                    if rights.read() && self.ntfn_bound(ntfn).is_none_or(|bound| bound == tcb) =>
+                {
+                    return self.receive_signal(tcb, ntfn, block);
+                }
+                _ => LookupFailure::MissingCapability { bits_left: 0 },
+            },
+            Err(why) => why,
+        };
+        self.handle_fault(tcb, Fault::Cap { address: cptr, receiving: true, why });
+    }
+}

@@ -1,0 +1,314 @@
+//! TCB invocations.
+use crate::cap::{Cap, View};
+use crate::error::{InvocationError, Stop};
+use crate::handle::{Slot, Tcb};
+use crate::invoke::{DONE, Invocation, Outcome, refuse};
+use crate::kernel::Kernel;
+use crate::machine::Machine;
+use crate::tcb::{
+    BOUND, FAULT_HANDLER, FLAGS, IPC_BUFFER, MCP, Reg, SLOT_BUFFER, SLOT_CSPACE, SLOT_VSPACE, USER_CONTEXT,
+    sanitised_spsr,
+};
+use microkernel_abi::object::IPC_BUFFER_BITS;
+use microkernel_abi::registers::{FRAME_REGISTERS, USER_CONTEXT_WORDS};
+use microkernel_abi::{TCB_FLAG_FPU_DISABLED, label};
+
+const _: () = assert!(USER_CONTEXT.len() == USER_CONTEXT_WORDS);
+
+/// A capability to put into a slot of a thread: the capability, and the slot it was derived from.
+#[derive(Clone, Copy)]
+struct Install {
+    cap: Cap,
+    source: Slot,
+}
+
+/// A new IPC buffer.
+#[derive(Clone, Copy)]
+struct NewBuffer {
+    va: u64,
+    frame: Option<Install>,
+}
+
+impl<M: Machine> Kernel<M> {
+    pub(crate) fn invoke_thread(&mut self, inv: &Invocation, tcb: Tcb) -> Result<Outcome, Stop> {
+        match inv.label {
+            label::TCB_READ_REGISTERS => self.read_registers(inv, tcb),
+            label::TCB_WRITE_REGISTERS => self.write_registers(inv, tcb),
+            label::TCB_COPY_REGISTERS => self.copy_registers(inv, tcb),
+            label::TCB_CONFIGURE => self.configure(inv, tcb),
+            label::TCB_SET_PRIORITY => {
+                inv.need(1, 1)?;
+                let authority = self.authority(inv)?;
+                let priority = self.checked_priority(inv, 0, authority)?;
+                self.set_priority(tcb, priority);
+                DONE
+            }
+            label::TCB_SET_MC_PRIORITY => {
+                inv.need(1, 1)?;
+                let authority = self.authority(inv)?;
+                let mcp = self.checked_priority(inv, 0, authority)?;
+                self.set(tcb, MCP, mcp);
+                DONE
+            }
+            label::TCB_SET_SCHED_PARAMS => {
+                inv.need(2, 1)?;
+                let authority = self.authority(inv)?;
+                let mcp = self.checked_priority(inv, 0, authority)?;
+                let priority = self.checked_priority(inv, 1, authority)?;
+                self.set(tcb, MCP, mcp);
+                self.set_priority(tcb, priority);
+                DONE
+            }
+            label::TCB_SET_IPC_BUFFER => {
+                inv.need(1, 1)?;
+                let buffer = self.checked_buffer(self.arg(inv, 0), inv.extra(0)?)?;
+                self.install_buffer(inv.slot, tcb, buffer)?;
+                DONE
+            }
+            label::TCB_SET_SPACE => {
+                inv.need(3, 2)?;
+                let (cspace, vspace) = self.checked_spaces(inv, tcb, inv.extra(0)?, inv.extra(1)?)?;
+                let handler = self.arg(inv, 0);
+                self.set(tcb, FAULT_HANDLER, handler);
+                self.install(inv.slot, tcb, SLOT_CSPACE, cspace)?;
+                self.install(inv.slot, tcb, SLOT_VSPACE, vspace)?;
+                self.vspace_changed(tcb);
+                DONE
+            }
+            label::TCB_SUSPEND => {
+                self.suspend(tcb);
+                DONE
+            }
+            label::TCB_RESUME => {
+                self.resume(tcb);
+                DONE
+            }
+            label::TCB_BIND_NOTIFICATION => self.bind_notification(inv, tcb),
+            label::TCB_UNBIND_NOTIFICATION => {
+                if self.get(tcb, BOUND) == 0 {
+                    return refuse(InvocationError::IllegalOperation);
+                }
+                self.unbind(tcb);
+                DONE
+            }
+            label::TCB_SET_TLS_BASE => {
+                inv.need(1, 0)?;
+                let base = self.arg(inv, 0);
+                self.set_reg(tcb, Reg::TPIDR, base);
+                DONE
+            }
+            label::TCB_SET_FLAGS => {
+                inv.need(2, 0)?;
+                let (clear, set) = (self.arg(inv, 0), self.arg(inv, 1));
+                let flags = (self.get(tcb, FLAGS) & !clear | set) & TCB_FLAG_FPU_DISABLED;
+                self.set(tcb, FLAGS, flags);
+                if flags & TCB_FLAG_FPU_DISABLED != 0 {
+                    self.fpu_release(tcb);
+                }
+                let words = self.set_message(inv.tcb, [flags].into_iter());
+                Ok(Outcome::Done { words })
+            }
+            _ => refuse(InvocationError::IllegalOperation),
+        }
+    }
+
+    fn read_registers(&mut self, inv: &Invocation, tcb: Tcb) -> Result<Outcome, Stop> {
+        inv.need(2, 0)?;
+        let (flags, count) = (self.arg(inv, 0), self.arg(inv, 1));
+        let max = USER_CONTEXT_WORDS as u64;
+        if !(1..=max).contains(&count) {
+            return refuse(InvocationError::Range { min: 1, max });
+        }
+        if Some(tcb) == self.current {
+            return refuse(InvocationError::IllegalOperation);
+        }
+        if flags & 1 != 0 {
+            self.suspend(tcb);
+        }
+        let buffer = self.buffer(inv.tcb, true);
+        let mut words = 0;
+        for (reg, i) in USER_CONTEXT.into_iter().zip(0..count) {
+            let value = self.reg(tcb, reg);
+            if !self.set_message_word(inv.tcb, buffer, i, value) {
+                break;
+            }
+            words = i + 1;
+        }
+        Ok(Outcome::Done { words })
+    }
+
+    fn write_registers(&mut self, inv: &Invocation, tcb: Tcb) -> Result<Outcome, Stop> {
+        inv.need(2, 0)?;
+        let (flags, count) = (self.arg(inv, 0), self.arg(inv, 1));
+        if inv.length - 2 < count {
+            return refuse(InvocationError::Truncated);
+        }
+        if Some(tcb) == self.current {
+            return refuse(InvocationError::IllegalOperation);
+        }
+        for (reg, i) in USER_CONTEXT.into_iter().zip(0..count) {
+            let value = self.arg(inv, 2 + i);
+            self.set_user_register(tcb, reg, value);
+        }
+        let pc = self.reg(tcb, Reg::FAULT_PC);
+        self.set_reg(tcb, Reg::PC, pc);
+        if flags & 1 != 0 {
+            self.resume(tcb);
+        }
+        DONE
+    }
+
+    fn set_user_register(&mut self, tcb: Tcb, reg: Reg, value: u64) {
+        let value = if reg == Reg::SPSR { sanitised_spsr(value) } else { value };
+        self.set_reg(tcb, reg, value);
+    }
+
+    fn copy_registers(&mut self, inv: &Invocation, tcb: Tcb) -> Result<Outcome, Stop> {
+        inv.need(1, 1)?;
+        let View::Thread { tcb: source } = self.view(inv.extra(0)?) else {
+            return refuse(InvocationError::InvalidCapability(1));
+        };
+        let flags = self.arg(inv, 0);
+        if flags & 1 != 0 {
+            self.suspend(source);
+        }
+        if flags & 2 != 0 {
+            self.resume(tcb);
+        }
+        let (frame, integer) = USER_CONTEXT.split_at(FRAME_REGISTERS);
+        if flags & 4 != 0 {
+            for &reg in frame {
+                let value = self.reg(source, reg);
+                self.set_user_register(tcb, reg, value);
+            }
+            let pc = self.reg(tcb, Reg::FAULT_PC);
+            self.set_reg(tcb, Reg::PC, pc);
+        }
+        if flags & 8 != 0 {
+            for &reg in integer {
+                let value = self.reg(source, reg);
+                self.set_user_register(tcb, reg, value);
+            }
+        }
+        if Some(tcb) == self.current {
+            self.reschedule();
+        }
+        DONE
+    }
+
+    fn configure(&mut self, inv: &Invocation, tcb: Tcb) -> Result<Outcome, Stop> {
+        inv.need(4, 3)?;
+        let buffer = self.checked_buffer(self.arg(inv, 3), inv.extra(2)?)?;
+        let (cspace, vspace) = self.checked_spaces(inv, tcb, inv.extra(0)?, inv.extra(1)?)?;
+        let handler = self.arg(inv, 0);
+        self.set(tcb, FAULT_HANDLER, handler);
+        self.install(inv.slot, tcb, SLOT_CSPACE, cspace)?;
+        self.install(inv.slot, tcb, SLOT_VSPACE, vspace)?;
+        self.vspace_changed(tcb);
+        self.install_buffer(inv.slot, tcb, buffer)?;
+        DONE
+    }
+
+    /// The thread whose maximum controlled priority allows a priority.
+    fn authority(&self, inv: &Invocation) -> Result<Tcb, InvocationError> {
+        match self.view(inv.extra(0)?) {
+            View::Thread { tcb } => Ok(tcb),
+            _ => Err(InvocationError::InvalidCapability(1)),
+        }
+    }
+
+    fn checked_priority(&self, inv: &Invocation, n: u64, authority: Tcb) -> Result<u64, InvocationError> {
+        let (priority, max) = (self.arg(inv, n), self.get(authority, MCP));
+        if priority > max { Err(InvocationError::Range { min: 0, max }) } else { Ok(priority) }
+    }
+
+    /// The IPC buffer that an address and a frame capability make; address 0 means none.
+    fn checked_buffer(&self, va: u64, slot: Slot) -> Result<NewBuffer, InvocationError> {
+        if va == 0 {
+            return Ok(NewBuffer { va, frame: None });
+        }
+        let cap = self.derive(slot, self.cap(slot))?;
+        match cap.view() {
+            View::Frame { device: false, .. } => {}
+            _ => return Err(InvocationError::IllegalOperation),
+        }
+        if !va.is_multiple_of(1 << IPC_BUFFER_BITS) {
+            return Err(InvocationError::Alignment);
+        }
+        Ok(NewBuffer { va, frame: Some(Install { cap, source: slot }) })
+    }
+
+    /// The capability and address spaces of SetSpace and Configure: arguments 1 and 2.
+    fn checked_spaces(
+        &self,
+        inv: &Invocation,
+        tcb: Tcb,
+        cspace: Slot,
+        vspace: Slot,
+    ) -> Result<(Install, Install), InvocationError> {
+        let (cspace_data, vspace_data) = (self.arg(inv, 1), self.arg(inv, 2));
+        if self.is_long_delete(tcb.slot(SLOT_CSPACE)) || self.is_long_delete(tcb.slot(SLOT_VSPACE)) {
+            return Err(InvocationError::IllegalOperation);
+        }
+        let with_data = |slot: Slot, data: u64| {
+            let cap = self.cap(slot);
+            self.derive(slot, if data == 0 { cap } else { cap.with_data(data, false) })
+        };
+        let c = with_data(cspace, cspace_data)?;
+        if !matches!(c.view(), View::CNode { .. }) {
+            return Err(InvocationError::IllegalOperation);
+        }
+        let v = with_data(vspace, vspace_data)?;
+        if !matches!(v.view(), View::VSpace { asid: Some(_), .. }) {
+            return Err(InvocationError::IllegalOperation);
+        }
+        Ok((Install { cap: c, source: cspace }, Install { cap: v, source: vspace }))
+    }
+
+    /// Replaces the capability in a slot of a thread. What is deleted for it may have been the source or the
+    /// thread's own last capability: then nothing is put in.
+    fn install(&mut self, tcb_slot: Slot, tcb: Tcb, index: u64, new: Install) -> Result<(), Stop> {
+        let dest = tcb.slot(index);
+        self.delete(dest)?;
+        let source_lives = self.view(new.source).same_object(new.cap.view());
+        let thread_lives = self.view(tcb_slot).same_object(View::Thread { tcb });
+        if source_lives && thread_lives {
+            self.insert_derived(new.source, dest, new.cap);
+        }
+        Ok(())
+    }
+
+    fn install_buffer(&mut self, tcb_slot: Slot, tcb: Tcb, new: NewBuffer) -> Result<(), Stop> {
+        self.delete(tcb.slot(SLOT_BUFFER))?;
+        self.set(tcb, IPC_BUFFER, new.va);
+        if let Some(frame) = new.frame {
+            self.install(tcb_slot, tcb, SLOT_BUFFER, frame)?;
+        }
+        if Some(tcb) == self.current {
+            self.reschedule();
+        }
+        Ok(())
+    }
+
+    fn vspace_changed(&mut self, tcb: Tcb) {
+        if Some(tcb) == self.current {
+            self.activate_vspace(tcb);
+        }
+    }
+
+    fn bind_notification(&mut self, inv: &Invocation, tcb: Tcb) -> Result<Outcome, Stop> {
+        inv.need(0, 1)?;
+        if self.get(tcb, BOUND) != 0 {
+            return refuse(InvocationError::IllegalOperation);
+        }
+        match self.view(inv.extra(0)?) {
+            View::Notification { ntfn, rights, .. }
+                if rights.read() && !self.ntfn_has_waiters(ntfn) && self.ntfn_bound(ntfn).is_none() =>
+            {
+                self.bind(tcb, ntfn);
+                DONE
+            }
+            _ => refuse(InvocationError::IllegalOperation),
+        }
+    }
+}
