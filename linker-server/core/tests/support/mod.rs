@@ -9,7 +9,7 @@
     reason = "shared by several test files, for tests only"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use linker_core::{
@@ -37,7 +37,8 @@ pub struct Text {
     /// Writes until one is refused; counts down.
     pub refuse_after: Option<usize>,
     pub writes: usize,
-    pub published: usize,
+    /// Words that were written since the last publication.
+    pub fresh: BTreeSet<u64>,
 }
 
 impl TextSpace for Text {
@@ -55,12 +56,17 @@ impl TextSpace for Text {
             None => {}
         }
         self.writes += 1;
+        // Whoever takes the branch must find the whole of what it leads to.
+        if let Some(branch) = Branch::decode(bits).filter(|_| at.0 & 0xff00_0000 != LINKER_TEXT) {
+            assert!(!self.fresh.contains(&branch.target(at).0), "published before it is reachable");
+        }
+        self.fresh.insert(at.0);
         self.words.insert(at.0, bits);
         Ok(())
     }
 
     fn publish(&mut self) {
-        self.published += 1;
+        self.fresh.clear();
     }
 }
 
