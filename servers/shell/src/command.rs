@@ -1,0 +1,389 @@
+//! What can be typed at the console.
+
+use strata_protocol::linker::{DRAIN_MS_DEFAULT, DRAIN_MS_MAX};
+use strata_protocol::{Errno, ModuleName, SymbolName, Text};
+
+use crate::failure::Failure;
+
+/// A word of a line, behind the command's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word<'a> {
+    /// A plain word.
+    Value(&'a str),
+    /// A word that began with `--`, without the dashes.
+    Option(&'a str),
+}
+
+/// A command line that makes sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Lists the commands.
+    Help,
+    /// Loads a module into a link domain, empty for the first.
+    ModLoad {
+        /// Which.
+        name: ModuleName,
+        /// Where.
+        domain: ModuleName,
+    },
+    /// Unloads a module.
+    ModUnload {
+        /// Which.
+        name: ModuleName,
+        /// How long to wait for threads inside.
+        drain_ms: u32,
+    },
+    /// Lists the modules.
+    ModStat,
+    /// Shows a symbol's stack.
+    Alias {
+        /// Whose.
+        symbol: SymbolName,
+    },
+    /// Lists the link domains.
+    Domains,
+    /// Lists the link-domain threads.
+    Threads,
+    /// Reads a register.
+    BusRead {
+        /// Of this device.
+        device: ModuleName,
+        /// There.
+        offset: u64,
+    },
+    /// Writes a register.
+    BusWrite {
+        /// Of this device.
+        device: ModuleName,
+        /// There.
+        offset: u64,
+        /// This.
+        value: u32,
+    },
+    /// Records accesses, to one device or to all but the console's own.
+    TraceOn {
+        /// The device, empty for all.
+        device: ModuleName,
+    },
+    /// Stops recording.
+    TraceOff,
+    /// Prints the last records.
+    TraceDump {
+        /// At most so many.
+        count: usize,
+    },
+    /// Shows what the linker server has in use.
+    Ledger,
+    /// Commands the demo server.
+    Demo(Demo),
+    /// Ends the machine.
+    Quit {
+        /// With this status.
+        status: i32,
+    },
+}
+
+/// What the demo server can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demo {
+    /// Call `demo_ping`.
+    Ping(u64),
+    /// Call `demo_ping` through a pointer that was taken at the start.
+    Pointer(u64),
+    /// Call `demo_wait`, after the answer.
+    Wait(u64),
+    /// Call the stub `demo_note`.
+    Note(u64),
+    /// Release who waits inside a module.
+    Release,
+    /// Tell what has been called.
+    Status,
+}
+
+/// Records that a dump prints when it is not told how many.
+pub const DUMP_DEFAULT: usize = 32;
+/// The most records of a dump.
+pub const DUMP_MAX: usize = 128;
+
+/// One line for each command.
+pub const HELP: &[(&str, &str)] = &[
+    ("help", "this list"),
+    ("modload NAME [DOMAIN]", "load a module into a link domain"),
+    ("modunload NAME [--deadline MS]", "unload it; wait so long for threads inside"),
+    ("modstat", "the modules"),
+    ("alias SYMBOL", "the symbol's stack, top first"),
+    ("domains", "the link domains"),
+    ("threads", "the link-domain threads, and who is inside which module"),
+    ("bus read4 DEVICE OFFSET", "read a register through all layers"),
+    ("bus write4 DEVICE OFFSET VALUE", "write a register through all layers"),
+    ("trace on [DEVICE]", "record accesses (needs bus_space_debug)"),
+    ("trace off", "stop recording"),
+    ("trace dump [N]", "print the last records"),
+    ("ledger", "what the linker server has in use"),
+    ("demo ping|pointer|wait|note [N]", "make the demo server call a symbol"),
+    ("demo release|status", "release who waits inside a module; count calls"),
+    ("quit [STATUS]", "power off"),
+];
+
+/// Reads the words of one line.
+pub fn parse<'a>(name: &str, words: impl Iterator<Item = Word<'a>>) -> Result<Command, Failure> {
+    let (what, line) = match name {
+        "help" => ("help", Verb::Help),
+        "modload" => ("modload", Verb::ModLoad),
+        "modunload" => ("modunload", Verb::ModUnload),
+        "modstat" => ("modstat", Verb::ModStat),
+        "alias" => ("alias", Verb::Alias),
+        "domains" => ("domains", Verb::Domains),
+        "threads" => ("threads", Verb::Threads),
+        "bus" => ("bus", Verb::Bus),
+        "trace" => ("trace", Verb::Trace),
+        "ledger" => ("ledger", Verb::Ledger),
+        "demo" => ("demo", Verb::Demo),
+        "quit" => ("quit", Verb::Quit),
+        _ => return Err(Failure::new("command", name, Errno::ENOSYS, "unknown; `help` lists the commands")),
+    };
+    let mut rest = Rest { what, words };
+    let command = rest.command(line)?;
+    rest.end()?;
+    Ok(command)
+}
+
+enum Verb {
+    Help,
+    ModLoad,
+    ModUnload,
+    ModStat,
+    Alias,
+    Domains,
+    Threads,
+    Bus,
+    Trace,
+    Ledger,
+    Demo,
+    Quit,
+}
+
+/// The words that have not been read.
+struct Rest<I> {
+    what: &'static str,
+    words: I,
+}
+
+impl<'a, I: Iterator<Item = Word<'a>>> Rest<I> {
+    fn command(&mut self, verb: Verb) -> Result<Command, Failure> {
+        Ok(match verb {
+            Verb::Help => Command::Help,
+            Verb::ModLoad => Command::ModLoad {
+                name: self.name("NAME")?,
+                domain: self.optional()?.map_or(Ok(ModuleName::default()), |word| self.fit(word))?,
+            },
+            Verb::ModUnload => self.unload()?,
+            Verb::ModStat => Command::ModStat,
+            Verb::Alias => Command::Alias { symbol: self.name("SYMBOL")? },
+            Verb::Domains => Command::Domains,
+            Verb::Threads => Command::Threads,
+            Verb::Bus => self.bus()?,
+            Verb::Trace => self.trace()?,
+            Verb::Ledger => Command::Ledger,
+            Verb::Demo => Command::Demo(self.demo()?),
+            Verb::Quit => {
+                let status = self.optional()?.map_or(Ok(0), |word| self.number(word))?;
+                Command::Quit { status: i32::try_from(status).map_err(|_| self.range("STATUS"))? }
+            }
+        })
+    }
+
+    fn unload(&mut self) -> Result<Command, Failure> {
+        let name = self.name("NAME")?;
+        let drain_ms = match self.words.next() {
+            None => DRAIN_MS_DEFAULT,
+            Some(Word::Option("deadline")) => {
+                let word = self.value("--deadline MS")?;
+                let limit = u64::from(DRAIN_MS_MAX);
+                let ms = Some(self.number(word)?).filter(|ms| *ms <= limit);
+                ms.and_then(|ms| u32::try_from(ms).ok()).ok_or_else(|| self.range(word))?
+            }
+            Some(Word::Value(word) | Word::Option(word)) => return Err(self.surplus(word)),
+        };
+        Ok(Command::ModUnload { name, drain_ms })
+    }
+
+    fn bus(&mut self) -> Result<Command, Failure> {
+        let verb = self.value("read4 or write4")?;
+        self.what = match verb {
+            "read4" => "bus read4",
+            "write4" => "bus write4",
+            _ => return Err(self.fail(verb, "read4 or write4")),
+        };
+        let device = self.name("DEVICE")?;
+        let offset = self.value("OFFSET").and_then(|word| self.number(word))?;
+        if verb == "read4" {
+            return Ok(Command::BusRead { device, offset });
+        }
+        let word = self.value("VALUE")?;
+        let value = u32::try_from(self.number(word)?).map_err(|_| self.range(word))?;
+        Ok(Command::BusWrite { device, offset, value })
+    }
+
+    fn trace(&mut self) -> Result<Command, Failure> {
+        match self.value("on, off or dump")? {
+            "on" => {
+                let device = self.optional()?.map_or(Ok(ModuleName::default()), |word| self.fit(word))?;
+                Ok(Command::TraceOn { device })
+            }
+            "off" => Ok(Command::TraceOff),
+            "dump" => {
+                let count = match self.optional()? {
+                    None => DUMP_DEFAULT,
+                    Some(word) => usize::try_from(self.number(word)?)
+                        .ok()
+                        .filter(|count| (1..=DUMP_MAX).contains(count))
+                        .ok_or_else(|| self.range(word))?,
+                };
+                Ok(Command::TraceDump { count })
+            }
+            word => Err(self.fail(word, "on, off or dump")),
+        }
+    }
+
+    fn demo(&mut self) -> Result<Demo, Failure> {
+        let verb = self.value("ping, pointer, wait, note, release or status")?;
+        let make: fn(u64) -> Demo = match verb {
+            "ping" => Demo::Ping,
+            "pointer" => Demo::Pointer,
+            "wait" => Demo::Wait,
+            "note" => Demo::Note,
+            "release" => return Ok(Demo::Release),
+            "status" => return Ok(Demo::Status),
+            _ => return Err(self.fail(verb, "ping, pointer, wait, note, release or status")),
+        };
+        Ok(make(self.optional()?.map_or(Ok(0), |word| self.number(word))?))
+    }
+
+    /// The next word, which must be there.
+    fn value(&mut self, expected: &'static str) -> Result<&'a str, Failure> {
+        self.optional()?
+            .ok_or_else(|| Failure::format(self.what, "", Errno::EINVAL, format_args!("needs {expected}")))
+    }
+
+    fn optional(&mut self) -> Result<Option<&'a str>, Failure> {
+        match self.words.next() {
+            None => Ok(None),
+            Some(Word::Value(word)) => Ok(Some(word)),
+            Some(Word::Option(word)) => Err(self.surplus(word)),
+        }
+    }
+
+    fn name<const N: usize>(&mut self, expected: &'static str) -> Result<Text<N>, Failure> {
+        let word = self.value(expected)?;
+        self.fit(word)
+    }
+
+    fn fit<const N: usize>(&self, word: &str) -> Result<Text<N>, Failure> {
+        Text::new(word).ok_or_else(|| {
+            let why = format_args!("longer than {N} bytes");
+            Failure::format(self.what, word, Errno::ENAMETOOLONG, why)
+        })
+    }
+
+    /// Decimal, or hexadecimal behind `0x`.
+    fn number(&self, word: &str) -> Result<u64, Failure> {
+        let parsed = match word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")) {
+            Some(digits) => u64::from_str_radix(digits, 16),
+            None => word.parse(),
+        };
+        parsed.map_err(|_| self.fail(word, "a number"))
+    }
+
+    fn end(&mut self) -> Result<(), Failure> {
+        match self.words.next() {
+            None => Ok(()),
+            Some(Word::Value(word) | Word::Option(word)) => Err(self.surplus(word)),
+        }
+    }
+
+    fn fail(&self, word: &str, expected: &str) -> Failure {
+        Failure::format(self.what, word, Errno::EINVAL, format_args!("not {expected}"))
+    }
+
+    fn surplus(&self, word: &str) -> Failure {
+        Failure::new(self.what, word, Errno::EINVAL, "not expected here")
+    }
+
+    fn range(&self, word: &str) -> Failure {
+        Failure::new(self.what, word, Errno::ERANGE, "out of range")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+    use std::vec::Vec;
+
+    fn read(line: &str) -> Result<Command, std::string::String> {
+        let mut words = line.split_whitespace();
+        let name = words.next().unwrap();
+        let words: Vec<_> =
+            words.map(|word| word.strip_prefix("--").map_or(Word::Value(word), Word::Option)).collect();
+        parse(name, words.into_iter()).map_err(|failure| failure.to_string())
+    }
+
+    fn name<const N: usize>(text: &str) -> Text<N> {
+        Text::new(text).unwrap()
+    }
+
+    #[test]
+    fn every_command_of_the_contract_is_understood() {
+        let cases = [
+            ("help", Command::Help),
+            ("modload bus_space_xh", Command::ModLoad { name: name("bus_space_xh"), domain: name("") }),
+            ("modload a lab", Command::ModLoad { name: name("a"), domain: name("lab") }),
+            ("modunload a", Command::ModUnload { name: name("a"), drain_ms: DRAIN_MS_DEFAULT }),
+            ("modunload a --deadline 2500", Command::ModUnload { name: name("a"), drain_ms: 2500 }),
+            ("modstat", Command::ModStat),
+            ("alias bus_space_read_4", Command::Alias { symbol: name("bus_space_read_4") }),
+            ("domains", Command::Domains),
+            ("threads", Command::Threads),
+            ("bus read4 rtc 0xfe0", Command::BusRead { device: name("rtc"), offset: 0xfe0 }),
+            ("bus write4 uart 36 0x10", Command::BusWrite { device: name("uart"), offset: 36, value: 16 }),
+            ("trace on", Command::TraceOn { device: name("") }),
+            ("trace on rtc", Command::TraceOn { device: name("rtc") }),
+            ("trace off", Command::TraceOff),
+            ("trace dump", Command::TraceDump { count: DUMP_DEFAULT }),
+            ("trace dump 5", Command::TraceDump { count: 5 }),
+            ("ledger", Command::Ledger),
+            ("demo ping 7", Command::Demo(Demo::Ping(7))),
+            ("demo wait", Command::Demo(Demo::Wait(0))),
+            ("demo release", Command::Demo(Demo::Release)),
+            ("quit", Command::Quit { status: 0 }),
+            ("quit 3", Command::Quit { status: 3 }),
+        ];
+        for (line, command) in cases {
+            assert_eq!(read(line), Ok(command), "{line}");
+        }
+    }
+
+    #[test]
+    fn refusals_are_one_line_with_what_name_why_and_word() {
+        let cases = [
+            ("frobnicate x", "error: command frobnicate: unknown; `help` lists the commands (ENOSYS)"),
+            ("modload", "error: modload: needs NAME (EINVAL)"),
+            ("modload a b c", "error: modload c: not expected here (EINVAL)"),
+            ("modunload a --deadline", "error: modunload: needs --deadline MS (EINVAL)"),
+            ("modunload a --deadline 60001", "error: modunload 60001: out of range (ERANGE)"),
+            ("modunload a --now", "error: modunload now: not expected here (EINVAL)"),
+            ("bus read8 rtc 0", "error: bus read8: not read4 or write4 (EINVAL)"),
+            ("bus read4 rtc zero", "error: bus read4 zero: not a number (EINVAL)"),
+            ("bus write4 rtc 0 0x100000000", "error: bus write4 0x100000000: out of range (ERANGE)"),
+            ("trace dump 0", "error: trace 0: out of range (ERANGE)"),
+            ("modstat all", "error: modstat all: not expected here (EINVAL)"),
+        ];
+        for (line, error) in cases {
+            assert_eq!(read(line), Err(error.into()), "{line}");
+        }
+        let long = "m".repeat(32);
+        let error = read(&std::format!("modload {long}")).unwrap_err();
+        assert_eq!(error, std::format!("error: modload {long}: longer than 31 bytes (ENAMETOOLONG)"));
+    }
+}

@@ -1,0 +1,231 @@
+//! Rows of the linker server's lists. Column names are in the headers; columns are separated by blanks, the last one
+//! may be empty.
+
+use core::fmt::{self, Display, Write};
+
+use strata_protocol::ModuleName;
+use strata_protocol::linker::{
+    AliasKind, AliasRow, Binding, DomainRow, LedgerRow, ModuleRow, ModuleState, ThreadRow, ThreadState,
+};
+use strata_protocol::store::Area;
+
+/// A list with a header.
+pub trait Row {
+    /// The names of the columns, laid out like the rows.
+    fn header(out: &mut dyn Write) -> fmt::Result;
+    /// One row; `index` is its position.
+    fn row(&self, index: u32, out: &mut dyn Write) -> fmt::Result;
+}
+
+/// An empty name is a dash, so that a column is never missing.
+fn or_dash(text: &str) -> &str {
+    if text.is_empty() { "-" } else { text }
+}
+
+struct Requires<'a>(&'a [Option<ModuleName>]);
+
+impl Display for Requires<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for name in self.0.iter().flatten() {
+            write!(out, "{separator}{name}")?;
+            separator = ",";
+        }
+        if separator.is_empty() { out.write_str("-") } else { Ok(()) }
+    }
+}
+
+impl Row for ModuleRow {
+    fn header(out: &mut dyn Write) -> fmt::Result {
+        let (name, class, source, state) = ("NAME", "CLASS", "SOURCE", "STATE");
+        write!(out, "{name:24} {class:6} {source:7} {state:9} {:>8} {:>4} REQUIRES", "SIZE", "REFS")
+    }
+
+    fn row(&self, _index: u32, out: &mut dyn Write) -> fmt::Result {
+        let class = match self.class {
+            1 => "misc",
+            2 => "bus",
+            3 => "driver",
+            _ => "other",
+        };
+        let source = match self.source {
+            Area::Archive => "archive",
+            Area::Upload => "upload",
+        };
+        let state = match self.state {
+            ModuleState::Loading => "LOADING",
+            ModuleState::Live => "LIVE",
+            ModuleState::Unloading => "UNLOADING",
+            ModuleState::Wedged => "WEDGED",
+        };
+        let (size, references, requires) = (self.size, self.references, Requires(&self.requires));
+        write!(out, "{:24} {class:6} {source:7} {state:9} {size:>8} {references:>4} {requires}", self.name)
+    }
+}
+
+impl Row for AliasRow {
+    fn header(out: &mut dyn Write) -> fmt::Result {
+        let (kind, module, implementation) = ("KIND", "MODULE", "IMPLEMENTATION");
+        write!(
+            out,
+            "{:2} {kind:6} {module:24} {implementation:32} {:>12} {:8} {:>5}",
+            "#", "ADDRESS", "BINDING", "SITES"
+        )
+    }
+
+    fn row(&self, index: u32, out: &mut dyn Write) -> fmt::Result {
+        let kind = match self.kind {
+            AliasKind::Weak => "weak",
+            AliasKind::Strong => "strong",
+            AliasKind::Refine => "refine",
+        };
+        let binding = match self.binding {
+            Binding::Direct => "direct",
+            Binding::Counted => "counted",
+            Binding::Isolated => "isolated",
+        };
+        let (module, implementation) = (&self.module, &self.implementation);
+        write!(out, "{index:<2} {kind:6} {module:24} {implementation:32} {:#12x} ", self.address)?;
+        write!(out, "{binding:8} {:>5}", self.sites)
+    }
+}
+
+impl Row for DomainRow {
+    fn header(out: &mut dyn Write) -> fmt::Result {
+        let (name, base) = ("NAME", "BASE");
+        write!(
+            out,
+            "{name:16} {base:16} {:>7} {:>7} {:>7} {:>6} WINDOW",
+            "MODULES", "THREADS", "SYMBOLS", "SITES"
+        )
+    }
+
+    fn row(&self, _index: u32, out: &mut dyn Write) -> fmt::Result {
+        write!(out, "{:16} {:16} {:>7} ", self.name, self.base, self.modules)?;
+        write!(out, "{:>7} {:>7} {:>6} {:#x}", self.threads, self.symbols, self.sites, self.window)
+    }
+}
+
+impl Row for ThreadRow {
+    fn header(out: &mut dyn Write) -> fmt::Result {
+        let (name, state, inside, entry) = ("NAME", "STATE", "INSIDE", "ENTRY");
+        write!(
+            out,
+            "{name:12} {:>3} {state:7} {:>12} {inside:24} {entry:28} {:>8} BUSERRORS",
+            "ID", "PC", "RESTARTS"
+        )
+    }
+
+    fn row(&self, _index: u32, out: &mut dyn Write) -> fmt::Result {
+        let state = match self.state {
+            ThreadState::Idle => "idle",
+            ThreadState::Running => "running",
+            ThreadState::Dead => "dead",
+        };
+        let (inside, entry) = (or_dash(&self.inside), or_dash(&self.entry));
+        write!(out, "{:12} {:>3} {state:7} {:#12x} ", self.name, self.thread, self.pc)?;
+        write!(out, "{inside:24} {entry:28} {:>8} {:>9}", self.restarts, self.bus_errors)
+    }
+}
+
+impl Row for LedgerRow {
+    fn header(out: &mut dyn Write) -> fmt::Result {
+        write!(
+            out,
+            "{:24} {:>6} {:>12} {:>6} {:>13}",
+            "OWNER", "FRAMES", "CAPABILITIES", "SLOTS", "UNTYPED-BYTES"
+        )
+    }
+
+    fn row(&self, _index: u32, out: &mut dyn Write) -> fmt::Result {
+        write!(out, "{:24} {:>6} {:>12} ", self.owner, self.frames, self.capabilities)?;
+        write!(out, "{:>6} {:>13}", self.slots, self.untyped_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::String;
+    use std::vec::Vec;
+    use strata_protocol::SymbolName;
+
+    fn text<R: Row>(row: &R) -> (String, String) {
+        let (mut header, mut line) = (String::new(), String::new());
+        R::header(&mut header).unwrap();
+        row.row(0, &mut line).unwrap();
+        (header, line)
+    }
+
+    fn words(line: &str) -> Vec<&str> {
+        line.split_whitespace().collect()
+    }
+
+    #[test]
+    fn modstat_has_the_columns_of_the_contract() {
+        let row = ModuleRow {
+            name: ModuleName::cut("bus_space_xh"),
+            class: 2,
+            source: Area::Archive,
+            state: ModuleState::Live,
+            size: 12288,
+            references: 1,
+            requires: [Some(ModuleName::cut("a")), Some(ModuleName::cut("b")), None, None],
+            address: 0x1300_0000,
+            generation: 1,
+            index_base: 0,
+            build_id: 0,
+        };
+        let (header, line) = text(&row);
+        assert_eq!(words(&header), ["NAME", "CLASS", "SOURCE", "STATE", "SIZE", "REFS", "REQUIRES"]);
+        assert_eq!(words(&line), ["bus_space_xh", "bus", "archive", "LIVE", "12288", "1", "a,b"]);
+        let alone = text(&ModuleRow { requires: [None, None, None, None], ..row }).1;
+        assert_eq!(words(&alone)[6], "-");
+    }
+
+    #[test]
+    fn alias_has_the_columns_of_the_contract() {
+        let row = AliasRow {
+            kind: AliasKind::Refine,
+            module: ModuleName::cut("bus_space_debug"),
+            implementation: SymbolName::cut("debug_read_4"),
+            address: 0x1300_0040,
+            binding: Binding::Counted,
+            sites: 17,
+            entry: 0x1200_0000,
+        };
+        let (header, line) = text(&row);
+        assert_eq!(words(&header), ["#", "KIND", "MODULE", "IMPLEMENTATION", "ADDRESS", "BINDING", "SITES"]);
+        let expected = ["0", "refine", "bus_space_debug", "debug_read_4", "0x13000040", "counted", "17"];
+        assert_eq!(words(&line), expected);
+        assert_eq!(header.find("ADDRESS").unwrap() + 7, line.find("0x13000040").unwrap() + 10);
+    }
+
+    #[test]
+    fn the_other_rows_have_as_many_words_as_their_headers() {
+        let name = ModuleName::cut("x");
+        let thread = ThreadRow {
+            name: name.clone(),
+            thread: 1,
+            state: ThreadState::Idle,
+            pc: 0,
+            inside: ModuleName::default(),
+            entry: SymbolName::default(),
+            restarts: 0,
+            bus_errors: 0,
+        };
+        let domain = DomainRow {
+            name: name.clone(),
+            base: name.clone(),
+            modules: 0,
+            threads: 0,
+            symbols: 0,
+            sites: 0,
+            window: 0,
+        };
+        let ledger = LedgerRow { owner: name, frames: 0, capabilities: 0, slots: 0, untyped_bytes: 0 };
+        for (header, line) in [text(&thread), text(&domain), text(&ledger)] {
+            assert_eq!(words(&header).len(), words(&line).len(), "{header}");
+        }
+    }
+}
