@@ -527,7 +527,9 @@ impl<'a> BaseObject<'a> {
         let kind = RelocKind::from_elf(entry.kind).ok_or(error)?;
         let into = entry.offset.checked_sub(place.address).ok_or(error)?;
         let inside = into.checked_add(kind.width()).is_some_and(|end| end <= place.size);
-        if !inside || entry.addend != 0 {
+        // The section's header says where it is, but what is mapped are the segments.
+        let mapped = usize::try_from(kind.width()).is_ok_and(|width| self.bytes(entry.offset, width).is_some());
+        if !inside || !mapped || entry.addend != 0 {
             return Err(error);
         }
         if kind.is_instruction() {

@@ -53,6 +53,8 @@ pub enum ElfError {
     SymbolNames(usize),
     /// Relocations without addends (SHT_REL).
     RelSection(usize),
+    /// A table for dynamic linking, or one of extended section indices.
+    ForeignTable(usize),
     /// The relocation section's entry size or size is wrong.
     RelocationTable(usize),
     /// `sh_link` of the relocation section does not name the symbol table.
@@ -73,6 +75,10 @@ pub(crate) const SHT_STRTAB: u32 = 3;
 pub(crate) const SHT_RELA: u32 = 4;
 pub(crate) const SHT_NOBITS: u32 = 8;
 pub(crate) const SHT_REL: u32 = 9;
+const SHT_HASH: u32 = 5;
+const SHT_DYNAMIC: u32 = 6;
+const SHT_DYNSYM: u32 = 11;
+const SHT_SYMTAB_SHNDX: u32 = 18;
 
 pub(crate) const SHF_WRITE: u64 = 1 << 0;
 pub(crate) const SHF_ALLOC: u64 = 1 << 1;
@@ -313,6 +319,9 @@ impl<'a> Elf<'a> {
                 (self.symbols, self.symbol_section) = (symbols, index);
             }
             SHT_REL => return Err(ElfError::RelSection(index)),
+            SHT_HASH | SHT_DYNAMIC | SHT_DYNSYM | SHT_SYMTAB_SHNDX => {
+                return Err(ElfError::ForeignTable(index));
+            }
             _ => {}
         }
         Ok(())
