@@ -1,5 +1,8 @@
 //! Linker-owned text: the words of gates, address slots and veneers, and who owns which piece of it.
 
+use aarch64_reloc::NOP;
+use aarch64_reloc::insn::RET;
+
 use crate::LINKER_TEXT_SIZE_MAX;
 use crate::branch::{Branch, OutOfRange, Va};
 
@@ -17,7 +20,6 @@ pub const GATE_CALL_WORD: usize = 5;
 /// Where a gate's epilogue holds the NOP that CATCH may replace by a branch to a tail, in words.
 pub const GATE_NOP_WORD: usize = 10;
 
-const NOP: u32 = 0xd503_201f;
 // `brk #0`: what stands where nothing should run.
 const BRK: u32 = 0xd420_0000;
 
@@ -39,7 +41,7 @@ pub fn gate(at: Va, implementation: Va) -> Result<[u32; 12], OutOfRange> {
         0xf85f_0e3e, // ldr x30, [x17, #-16]!
         0xf900_0611, // str x17, [x16, #8]
         NOP,
-        0xd65f_03c0, // ret
+        RET,
     ])
 }
 
@@ -137,5 +139,77 @@ impl LinkerText {
     /// Units that a module owns: for the invariant function.
     pub(crate) fn units_of(&self, owner: u8) -> usize {
         self.owners.iter().filter(|unit| **unit == owner + 1).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Goal: the words are the instructions that the comments say. Method: each field is taken apart again, by the
+    //! rules of the Arm ARM; allocation is tried to the last unit.
+    use super::{GATE_CALL_WORD, GATE_NOP_WORD, GATE_SIZE, GATE_UNITS, LinkerText, gate, slot, veneer};
+    use crate::branch::{Branch, Va};
+
+    const AT: Va = Va(0x1200_0030);
+
+    #[test]
+    fn a_gate_calls_the_implementation_and_pairs_its_record() {
+        let target = Va(0x1300_0040);
+        let words = gate(AT, target).unwrap();
+        assert_eq!(words.len() as u64 * 4, GATE_SIZE);
+        let call = Branch::decode(words[GATE_CALL_WORD]).unwrap();
+        assert!(call.links());
+        assert_eq!(call.target(AT.plus(GATE_CALL_WORD as u64 * 4)), target);
+        assert_eq!(words[GATE_NOP_WORD], aarch64_reloc::NOP);
+        assert_eq!(words[11], aarch64_reloc::insn::RET);
+        // `adr x15` names the gate itself: it is the third instruction.
+        assert_eq!(aarch64_reloc::insn::decode_adr(words[2]), Some(-8));
+        assert_eq!(words[2] & 31, 15);
+        // The same thread pointer and the same word of it on the way in and out.
+        assert_eq!((words[0], words[1], words[4]), (words[6], words[7], words[9]));
+        // stp x30, x15, [x17], #16 and ldr x30, [x17, #-16]!
+        assert_eq!(
+            (words[3] & 31, words[3] >> 5 & 31, words[3] >> 10 & 31, words[3] >> 15 & 127),
+            (30, 17, 15, 2)
+        );
+        assert_eq!((words[8] & 31, words[8] >> 5 & 31, words[8] >> 12 & 511), (30, 17, 512 - 16));
+        assert!(gate(AT, Va(AT.0 + (1 << 28))).is_err());
+    }
+
+    #[test]
+    fn a_veneer_reaches_everything() {
+        for target in [Va(0), Va(0x1234_5678_9abc), Va(0xffff_ffff_fffc)] {
+            let words = veneer(target);
+            let part = |index: usize| u64::from(words[index] >> 5 & 0xffff) << (16 * index);
+            assert_eq!(part(0) | part(1) | part(2), target.0);
+            assert_eq!(words[..3].iter().map(|word| word >> 21 & 3).max(), Some(2));
+            assert!(words[..3].iter().all(|word| word & 31 == 16));
+            assert_eq!(words[3], 0xd61f_0200);
+        }
+        let branch = Branch::encode(AT, Va(AT.0 + 64), false).unwrap();
+        assert_eq!(slot(branch)[0], branch.bits());
+    }
+
+    #[test]
+    fn every_unit_is_given_out_once() {
+        let mut text = std::boxed::Box::new(LinkerText::EMPTY);
+        text.open(Va(0x1000), 10 * 16);
+        let mut from = 0;
+        for gates in 0..3 {
+            let unit = text.find(from, GATE_UNITS).unwrap();
+            assert_eq!(unit, gates * 3);
+            text.take(text.address(unit), GATE_UNITS, 4);
+            from = unit;
+        }
+        assert_eq!(text.find(0, GATE_UNITS), None);
+        assert_eq!(text.find(0, 1), Some(9));
+        assert_eq!(text.find(10, 1), None);
+        text.release(Va(0x1000 + 48), GATE_UNITS, 4);
+        assert_eq!(text.find(0, GATE_UNITS), Some(3));
+        assert_eq!(
+            (text.owner(Va(0x1000)), text.owner(Va(0x1000 + 48)), text.owner(Va(0xfff))),
+            (Some(4), None, None)
+        );
+        assert_eq!(text.owner(Va(0x1000 + 160)), None);
+        assert_eq!(text.used(), 96);
     }
 }
