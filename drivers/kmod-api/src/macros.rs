@@ -25,6 +25,8 @@ macro_rules! interface {
             $($crate::symbols::Symbol {
                 name: stringify!($name),
                 fingerprint: <$name as $crate::fingerprint::Fingerprint>::ID,
+                arguments: &[$((stringify!($arg), stringify!($type))),*],
+                result: concat!($(stringify!($ret))?),
             }),+
         ];
     };

@@ -7,13 +7,17 @@ use bus_space::{BarrierFlags, BusHandle, BusTag, MapFlags};
 
 use crate::interface;
 
-/// A symbol's name and fingerprint, as a record carries them.
+/// A symbol's name and fingerprint, as a record carries them, and how it is declared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Symbol {
     /// The name, as in the symbol table.
     pub name: &'static str,
     /// The fingerprint of its signature.
     pub fingerprint: u64,
+    /// Names and Rust types of its arguments, for the C header.
+    pub arguments: &'static [(&'static str, &'static str)],
+    /// The Rust type of its result, empty for none.
+    pub result: &'static str,
 }
 
 interface! {
