@@ -1,0 +1,157 @@
+//! What a command works with: the serial line, the servers, and slots for capabilities.
+
+use core::fmt;
+
+use console_shell::Failure;
+use heapless::Vec;
+use strata_protocol::caps::slot;
+use strata_protocol::driver::UART_BYTES_MAX;
+use strata_protocol::linker::{Reply, Request};
+use strata_protocol::message::MessageError;
+use strata_protocol::start::StartInfo;
+use strata_protocol::wire::{FRAME_MAX, Frame, encode};
+use strata_protocol::{Errno, ModuleName};
+use strata_runtime::Ipc;
+use strata_runtime::debug::DebugOut;
+use strata_runtime::ipc::{call, call_for_capability};
+use strata_runtime::slots::Slots;
+use strata_runtime::uart::Uart;
+
+/// Devices whose endpoints are kept.
+const DEVICES_MAX: usize = 8;
+
+/// The console's connections.
+pub(crate) struct Session {
+    pub(crate) ipc: &'static mut Ipc,
+    pub(crate) slots: Slots,
+    pub(crate) start: &'static StartInfo,
+    uart: Option<Uart>,
+    pending: Vec<u8, UART_BYTES_MAX>,
+    devices: Vec<(ModuleName, u64), DEVICES_MAX>,
+}
+
+impl Session {
+    /// Connects to the UART driver; without one the text goes out through the kernel.
+    pub(crate) fn open(start: &'static StartInfo, ipc: &'static mut Ipc) -> Self {
+        let slots = Slots::new(start);
+        let mut session = Self { ipc, slots, start, uart: None, pending: Vec::new(), devices: Vec::new() };
+        match session.device("console", &ModuleName::cut("uart")) {
+            Ok(endpoint) => session.uart = Some(Uart::new(endpoint)),
+            Err(failure) => session.line(format_args!("{failure}")),
+        }
+        session
+    }
+
+    /// Whether frames are wanted.
+    pub(crate) fn has_host(&self) -> bool {
+        self.start.host != 0
+    }
+
+    /// Sends what is pending.
+    pub(crate) fn flush(&mut self) {
+        let sent = self.uart.is_some_and(|uart| uart.write(self.ipc, &self.pending).is_ok());
+        if !sent {
+            DebugOut.write(&self.pending);
+        }
+        self.pending.clear();
+    }
+
+    /// Puts bytes of console text into the line. Zeros delimit frames, so they are no text.
+    pub(crate) fn text(&mut self, bytes: &[u8]) {
+        for byte in bytes.iter().filter(|byte| **byte != 0) {
+            if self.pending.push(*byte).is_err() {
+                self.flush();
+                // The buffer has just been emptied.
+                let _ = self.pending.push(*byte);
+            }
+        }
+    }
+
+    /// Writes a line of an answer.
+    pub(crate) fn line(&mut self, text: fmt::Arguments<'_>) {
+        // Writing into the line never fails.
+        let _ = fmt::Write::write_fmt(self, text);
+        self.text(b"\r\n");
+    }
+
+    /// Sends a frame to the host tool, if there is one, behind all text so far.
+    pub(crate) fn frame(&mut self, frame: &Frame<'_>) {
+        self.flush();
+        let mut buffer = [0; FRAME_MAX];
+        if self.has_host()
+            && let Ok(bytes) = encode(frame, &mut buffer)
+        {
+            match self.uart {
+                Some(uart) if uart.write(self.ipc, bytes).is_ok() => {}
+                _ => DebugOut.write(bytes),
+            }
+        }
+    }
+
+    /// What has been typed; waits until there is something.
+    pub(crate) fn typed<'b>(&mut self, signal: u64, buffer: &'b mut [u8]) -> &'b [u8] {
+        loop {
+            match self.uart.map_or(Ok(0), |uart| uart.read(self.ipc, buffer)) {
+                Ok(length @ 1..) => return &buffer[..length],
+                // A driver that was restarted signals again when something comes.
+                Ok(0) | Err(_) => {
+                    self.ipc.seL4_Wait(signal);
+                }
+            }
+        }
+    }
+
+    /// Asks the linker server.
+    pub(crate) fn ask(&mut self, what: &'static str, request: &Request) -> Result<Reply, Failure> {
+        match call(self.ipc, slot::LINKER, request).map_err(|error| garbled(what, error))? {
+            Reply::Refused(refusal) => Err(Failure::refused(what, &refusal)),
+            Reply::Blocked { refusal, blockers } => Err(Failure::blocked(what, &refusal, &blockers)),
+            reply => Ok(reply),
+        }
+    }
+
+    /// Asks the linker server for a capability; its slot.
+    pub(crate) fn ask_for(&mut self, what: &'static str, request: &Request) -> Result<u64, Failure> {
+        let full = || Failure::new(what, "", Errno::ENOMEM, "no slot is left");
+        let at = self.slots.take().ok_or_else(full)?;
+        let answer = call_for_capability(self.ipc, slot::LINKER, request, at);
+        let failure = match answer {
+            Ok((Reply::Capability { .. }, true)) => return Ok(at),
+            Ok((Reply::Refused(refusal), _)) => Failure::refused(what, &refusal),
+            Ok(_) => Failure::new(what, "", Errno::EIO, "the linker server sent no capability"),
+            Err(error) => garbled(what, error),
+        };
+        self.slots.give_back(at);
+        Err(failure)
+    }
+
+    /// The endpoint of a device's driver server.
+    pub(crate) fn device(&mut self, what: &'static str, name: &ModuleName) -> Result<u64, Failure> {
+        if let Some((_, endpoint)) = self.devices.iter().find(|(known, _)| known == name) {
+            return Ok(*endpoint);
+        }
+        let endpoint = self.ask_for(what, &Request::OpenDevice { name: name.clone() })?;
+        if self.devices.push((name.clone(), endpoint)).is_err() {
+            defmt::warn!("too many devices are open");
+        }
+        Ok(endpoint)
+    }
+}
+
+impl fmt::Write for Session {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.text(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// The answer was no message of this version.
+pub(crate) fn garbled(what: &'static str, error: MessageError) -> Failure {
+    match error {
+        MessageError::Version(version) => {
+            let why = format_args!("the server speaks version {version}");
+            Failure::format(what, "", Errno::EPROGMISMATCH, why)
+        }
+        other => Failure::format(what, "", Errno::EIO, format_args!("the answer makes no sense: {other:?}")),
+    }
+}
