@@ -57,13 +57,14 @@ fn main(start: &'static StartInfo, ipc: &'static mut Ipc) -> ! {
 
 impl Timer {
     fn connect(&mut self, ipc: &mut Ipc) {
-        self.hardware.stop();
         let bits = timer_signal::INTERRUPT;
         let rights = sel4::seL4_CapRights::write_only();
         let (cnode, at) = (slot::CNODE, slot::FIRST_FREE - 1);
         check(ipc.seL4_CNode_Mint(cnode, at, DEPTH, cnode, slot::NOTIFICATION, DEPTH, rights, bits))
             .expect("the slot below the free ones is empty");
         check(ipc.seL4_IRQHandler_SetNotification(self.irq, at)).expect("the interrupt is ours");
+        // Not before: the kernel opens the timer's registers to the thread that its interrupt is bound to.
+        self.hardware.stop();
         check(ipc.seL4_IRQHandler_Ack(self.irq)).expect("the interrupt is ours");
     }
 
