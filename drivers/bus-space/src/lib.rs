@@ -5,7 +5,8 @@
 //! what all of these and the device drivers must agree on.
 //!
 //! Reading order: [`tag`] and [`flags`] (what a call carries), [`registers`] (how device logic reaches its device),
-//! [`ring`] (what the debug layer writes and a client reads).
+//! [`ring`] (what the debug layer writes and a client reads), [`exceptions`] (what the exception-handling layer
+//! remembers).
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -13,6 +14,7 @@
 extern crate std;
 
 pub mod access;
+pub mod exceptions;
 pub mod flags;
 pub mod registers;
 pub mod ring;

@@ -62,6 +62,16 @@ pub fn bus_fault_address() -> u64 {
     block().bus_fault_address.load(Relaxed)
 }
 
+/// Returns when every access so far is complete, so that a late error belongs to what came before.
+#[inline]
+pub fn synchronise() {
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: a barrier changes no memory.
+    unsafe {
+        core::arch::asm!("dsb sy", options(nostack, preserves_flags));
+    }
+}
+
 /// The generic counter: time for traces, not for deadlines.
 #[inline(always)]
 #[must_use]
