@@ -143,7 +143,7 @@ fn servers() {
     assert_eq!(server(16, &[2]), BaseError::ServerEntry(0));
     assert_eq!(server(24, &[1]), BaseError::ServerDevice(0));
     assert_eq!(server(32, &[1]), BaseError::ServerDevice(0));
-    assert_eq!(server(32, &(u64::MAX & !0xfff).to_le_bytes()), BaseError::ServerDevice(0));
+    assert_eq!(server(32, &(!0xfffu64).to_le_bytes()), BaseError::ServerDevice(0));
     assert_eq!(server(44, &[1]), BaseError::ServerReserved(0));
     assert_eq!(server(63, &[1]), BaseError::ServerReserved(0));
     assert_eq!(server(64, b"uart"), BaseError::DuplicateServer(1));
