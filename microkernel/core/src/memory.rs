@@ -5,7 +5,7 @@ use crate::handle::Slot;
 use crate::invoke::{DONE, Invocation, Outcome, refuse};
 use crate::kernel::Kernel;
 use crate::machine::{CacheOp, Machine, to_physical};
-use crate::vspace::{ASID_POOLS_MAX, POOL_ASIDS, leaf, pool_index, table};
+use crate::vspace::{ASID_POOLS_MAX, POOL_ASIDS, descriptor, leaf, pool_index, table};
 use microkernel_abi::error::LookupFailure;
 use microkernel_abi::object::{ASID_POOL_BITS, PAGE_BITS};
 use microkernel_abi::rights::{CapRights, VmAttributes};
@@ -59,8 +59,7 @@ impl<M: Machine> Kernel<M> {
                     return DONE;
                 }
                 let op = cache_op(inv.label, label::PAGE_CLEAN_DATA);
-                self.maintain(root, mapping.asid, op, entry.value, mapping.va + start, mapping.va + end);
-                DONE
+                self.maintain(root, mapping.asid, op, entry.value, mapping.va + start, mapping.va + end)
             }
             label::PAGE_GET_ADDRESS => {
                 let words = self.set_message(inv.tcb, [to_physical(base)].into_iter());
@@ -72,10 +71,20 @@ impl<M: Machine> Kernel<M> {
 
     /// Cache maintenance on user addresses of any address space: it becomes current for the while, so that the
     /// operation works on the executing address.
-    fn maintain(&mut self, root: u64, asid: u64, op: CacheOp, descriptor: u64, start: u64, end: u64) {
-        // Invalidating needs write permission (Arm ARM, DC IVAC), cleaning as well only read permission.
-        let read_only = descriptor & crate::vspace::descriptor::READ_ONLY != 0;
-        let op = if op == CacheOp::Invalidate && read_only { CacheOp::CleanInvalidate } else { op };
+    fn maintain(
+        &mut self,
+        root: u64,
+        asid: u64,
+        op: CacheOp,
+        leaf: u64,
+        start: u64,
+        end: u64,
+    ) -> Result<Outcome, Stop> {
+        // Discarding what was written is a write (Arm ARM: DC IVAC needs write permission and would fault here).
+        let writable = leaf & (descriptor::USER | descriptor::READ_ONLY) == descriptor::USER;
+        if op == CacheOp::Invalidate && !writable {
+            return refuse(InvocationError::IllegalOperation);
+        }
         let before = self.active_root;
         let here = (to_physical(root), asid);
         if before != here {
@@ -85,6 +94,7 @@ impl<M: Machine> Kernel<M> {
         if before != here {
             self.m.set_user_root(before.0, before.1);
         }
+        DONE
     }
 
     fn map_frame(&mut self, inv: &Invocation, size: FrameSize) -> Result<Outcome, Stop> {
@@ -119,10 +129,8 @@ impl<M: Machine> Kernel<M> {
         if entry.bits != size.bits() {
             return refuse(no_table(entry.bits));
         }
-        // A large frame's entry may hold a table; the walk then went on, so a valid entry here is a mapping.
-        if mapping.is_none() && entry.is_valid() {
-            return refuse(InvocationError::DeleteFirst);
-        }
+        // Another frame's mapping here is replaced, as the reference kernel does (its manual says DeleteFirst); the
+        // other capability finds that the entry is no longer its own.
         let rights: FrameRights = most.masked(CapRights(rights));
         let view = View::Frame { base, size, rights: most, device, mapping: Some(Mapping { asid, va }) };
         self.set_cap(inv.slot, view.pack());
@@ -209,8 +217,7 @@ impl<M: Machine> Kernel<M> {
             return refuse(InvocationError::Range { min: start, max: last });
         }
         let op = cache_op(inv.label, label::VSPACE_CLEAN_DATA);
-        self.maintain(root, asid, op, entry.value, start, end);
-        DONE
+        self.maintain(root, asid, op, entry.value, start, end)
     }
 
     pub(crate) fn invoke_asid_control(&mut self, inv: &Invocation) -> Result<Outcome, Stop> {
