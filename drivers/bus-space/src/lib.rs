@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`tag`] and [`flags`] (what a call carries), [`registers`] (how device logic reaches its device),
 //! [`ring`] (what the debug layer writes and a client reads), [`exceptions`] (what the exception-handling layer
-//! remembers).
+//! remembers), [`reorder`] (which moves a store buffer may make).
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -17,6 +17,7 @@ pub mod access;
 pub mod exceptions;
 pub mod flags;
 pub mod registers;
+pub mod reorder;
 pub mod ring;
 pub mod rng;
 pub mod tag;

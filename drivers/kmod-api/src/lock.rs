@@ -4,47 +4,75 @@
 //! worker that it has pre-empted. This one blocks: a count says whether anybody waits, and an event of the base image
 //! hands the lock over. It costs two atomic additions when nobody competes. A lock is held for a bounded time only and
 //! never across a call that may block.
+//!
+//! Two things happen in a link domain that other locks need not know. A layer that holds its lock calls the layer below,
+//! which may call the top of the stack again: [`Lock::with`] then answers `None`, and the nested call passes through.
+//! And a server that faults while it holds the lock is started again from its entry: it then *inherits* the lock.
 
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::symbols::{strata_event_signal, strata_event_wait};
+use crate::thread::{self, Entrance};
 
 /// A value that one thread at a time reaches.
 ///
-/// A module that has one imports `strata_event_wait` and `strata_event_signal`, and every lock has an event of its own.
+/// A module that has one imports `strata_event_wait` and `strata_event_signal`, every lock has an event of its own, and
+/// the functions that use it are entered through counted gates.
 pub struct Lock<T> {
     /// Threads that hold or want the lock.
     interested: AtomicU32,
+    /// The holder's thread number plus one, or 0.
+    owner: AtomicU32,
     event: u32,
+    entrance: UnsafeCell<Entrance>,
     value: UnsafeCell<T>,
 }
 
-// SAFETY: `with` lets one thread at a time reach the value.
+// SAFETY: `with` lets one thread at a time reach the value and the entrance.
 unsafe impl<T: Send> Sync for Lock<T> {}
 
 impl<T> Lock<T> {
     /// A free lock that hands over by `event`.
     #[must_use]
     pub const fn new(event: u32, value: T) -> Self {
-        Self { interested: AtomicU32::new(0), event, value: UnsafeCell::new(value) }
+        Self {
+            interested: AtomicU32::new(0),
+            owner: AtomicU32::new(0),
+            event,
+            entrance: UnsafeCell::new(Entrance { top: 0, caller: 0, gate: 0 }),
+            value: UnsafeCell::new(value),
+        }
     }
 
-    /// Runs `body` with the value. Must not be nested in itself.
-    pub fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> R {
-        if self.interested.fetch_add(1, Ordering::Acquire) > 0 {
+    /// Runs `body` with the value; `None` if this thread is in a `with` of this lock already.
+    pub fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let me = thread::id() + 1;
+        if self.owner.load(Ordering::Relaxed) == me {
+            // SAFETY: the owner is this thread, and only the owner touches the entrance.
+            let entrance = unsafe { *self.entrance.get() };
+            if entrance.is_open() {
+                return None;
+            }
+            // This thread was started again while it held the lock: the count still includes it.
+        } else if self.interested.fetch_add(1, Ordering::Acquire) > 0 {
             // SAFETY: the base image's export takes any number.
             unsafe { strata_event_wait(self.event) };
         }
+        self.owner.store(me, Ordering::Relaxed);
+        // SAFETY: this thread is the owner now.
+        unsafe { *self.entrance.get() = thread::entrance() };
         let result = {
-            // SAFETY: the count was 0, or the holder before handed over by the event; so nobody else is in here.
+            // SAFETY: the count was 0, or the holder before handed over by the event, or this thread inherited; a nested
+            // call of the same thread went away above. So nobody else is in here.
             let value = unsafe { &mut *self.value.get() };
             body(value)
         };
+        self.owner.store(0, Ordering::Relaxed);
         if self.interested.fetch_sub(1, Ordering::Release) > 1 {
             // SAFETY: as for the wait.
             unsafe { strata_event_signal(self.event) };
         }
-        result
+        Some(result)
     }
 }
