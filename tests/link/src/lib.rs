@@ -4,12 +4,14 @@
 //! * [`module`], [`base`]: module and base images from a few words about their functions.
 //! * [`judge`]: accepted images read again by the `object` crate, an independent parser that must agree.
 //! * [`place`]: a small loader whose every changed byte and every resolved address is accounted for.
+//! * [`host`]: a link domain on the host, from the bytes of images to linked text that can be followed.
 //! * [`mutate`]: every field truncated, flipped and enlarged.
 //!
 //! The oracles are O1 to O4 and O7 of the project's reliability rules.
 #![allow(clippy::unwrap_used)]
 
 pub mod base;
+pub mod host;
 pub mod image;
 pub mod judge;
 pub mod module;
