@@ -139,9 +139,9 @@ impl Handler {
         if !self.exceptions.any_quarantined() {
             return false;
         }
-        let refused = self.exceptions.refuses(thread::id(), device(tag, handle), Errno::EFAULT.number());
+        let refused = self.exceptions.refuses(thread::id(), device(tag, handle), Errno::EIO.number());
         if refused {
-            thread::set_bus_status(Errno::EFAULT.number());
+            thread::set_bus_status(Errno::EIO.number());
         }
         refused
     }

@@ -82,8 +82,9 @@ impl Linker<'_> {
 
     /// A bus error under a layer that handles them: the access returns all ones and an error status.
     fn resume_at_fixup(&mut self, at: usize, fault: &Fault) -> bool {
+        // A module that is leaving still counts: threads may be inside it.
         let in_force = |module: &linker_core::Module| {
-            module.state() == ModuleState::Live
+            matches!(module.state(), ModuleState::Live | ModuleState::Leaving)
                 && module.facts.flags & kmod::records::MODULE_FIXUP_POLICY != 0
         };
         if !fault.data || !self.link.modules().any(in_force) {
