@@ -10,7 +10,9 @@ pub const BOOTARGS_MAX: usize = 512;
 /// The text of `/chosen/bootargs`; nothing when the blob is damaged, or the text is absent or too long.
 #[must_use]
 pub fn bootargs(blob: &[u8]) -> Option<String<BOOTARGS_MAX>> {
-    let tree = Fdt::new(blob).ok()?;
+    // Whoever hands it over may round its length up; the reader insists on the size in the header.
+    let size = u32::from_be_bytes(blob.get(4..8)?.try_into().ok()?);
+    let tree = Fdt::new(blob.get(..usize::try_from(size).ok()?)?).ok()?;
     let chosen = tree.find_node("/chosen")?;
     let property = chosen.property("bootargs")?;
     let text = property.value().strip_suffix(&[0]).and_then(|bytes| core::str::from_utf8(bytes).ok())?;
@@ -66,6 +68,9 @@ mod tests {
     fn the_text_is_found() {
         let bytes = blob("bootargs", b"host=1 log=debug\0");
         assert_eq!(bootargs(&bytes).as_deref(), Some("host=1 log=debug"));
+        let mut padded = bytes.clone();
+        padded.extend([0; 5]);
+        assert_eq!(bootargs(&padded).as_deref(), Some("host=1 log=debug"));
         assert_eq!(bootargs(&blob("stdout-path", b"uart\0")), None);
         assert_eq!(bootargs(&blob("bootargs", b"unterminated")), None);
         assert_eq!(bootargs(&bytes[..bytes.len() / 2]), None);
