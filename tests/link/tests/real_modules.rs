@@ -5,8 +5,10 @@
 #![allow(clippy::unwrap_used)]
 
 use kmod::{BaseObject, Object, SectionKind};
+use link_tests::host::{Host, HostError};
 use link_tests::judge::judge;
 use link_tests::place::load;
+use linker_core::PlanError;
 use std::path::PathBuf;
 
 /// The files of the folder whose names the predicate likes.
@@ -62,5 +64,40 @@ fn built_base_images_are_read() {
             base.servers().count(),
             base.fixups().count(),
         );
+    }
+}
+
+#[test]
+fn built_modules_link_over_the_built_base() {
+    let modules = files(|name| name.ends_with(".kmod"));
+    for base in files(|name| name.ends_with(".elf") || name == "base") {
+        let mut host = Host::new(&std::fs::read(&base).unwrap()).unwrap_or_else(|error| panic!("{error:?}"));
+        host.check();
+        let empty = host.snapshot();
+        // One after the other, each in and out.
+        for path in &modules {
+            let Ok(id) = host.load(&std::fs::read(path).unwrap()) else { continue };
+            host.check();
+            host.unload(id).unwrap();
+            assert_eq!(host.snapshot(), empty, "{} leaves no trace", path.display());
+        }
+        // All at once, and out again in the order in which they came: whoever is needed waits.
+        let mut loaded = Vec::new();
+        for path in modules.iter().chain(&modules) {
+            match host.load(&std::fs::read(path).unwrap()) {
+                Ok(id) => loaded.push(id),
+                Err(HostError::Plan(PlanError::ModuleExists(_))) => {}
+                Err(error) => println!("{}: {error:?}", path.display()),
+            }
+            host.check();
+        }
+        println!("{} modules over {}", loaded.len(), base.display());
+        while !loaded.is_empty() {
+            let before = loaded.len();
+            loaded.retain(|id| host.unload(*id).is_err());
+            host.check();
+            assert!(loaded.len() < before, "somebody can always leave");
+        }
+        assert_eq!(host.snapshot(), empty);
     }
 }
