@@ -1,2 +1,91 @@
-//! The one door: build, image, run, test, trace, bench, tidy.
-fn main() {}
+//! The one door: build, image, run, test, bench, tidy, sizes.
+//!
+//! Reading order: [`workspace`] (which packages are what, from their metadata), [`build`] (the way from sources to
+//! a bootable image, one file for each step: [`module`], [`archive`], [`flatten`], [`kernel_image`]), [`run`]
+//! (a machine and who talks to it: [`session`], [`script`], [`interactive`]), then the checks.
+
+mod archive;
+mod bench;
+mod build;
+mod cargo;
+mod flatten;
+mod interactive;
+mod kernel_image;
+mod module;
+mod progress;
+mod run;
+mod script;
+mod session;
+mod sizes;
+mod test;
+mod tidy;
+mod tools;
+mod transcript;
+mod workspace;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Build, run and test Strata.
+#[derive(Parser)]
+#[command(name = "x", version, about, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Build every image: modules, base, servers, root task, kernel.
+    Build,
+    /// Build, and print where the bootable image is.
+    Image,
+    /// Boot the system in QEMU, interactively or with a script of console commands.
+    Run(run::RunArgs),
+    /// Format, tidy, lints, host tests, on-target tests. With filters: only the tests whose names match.
+    Test(test::TestArgs),
+    /// Count instructions of the calls that Strata is about.
+    Bench(bench::BenchArgs),
+    /// Check layers, file heads, sizes of images and stale documents.
+    Tidy,
+    /// Print a trace: runs a script and shows the records of `trace dump`.
+    Trace(run::TraceArgs),
+    /// Text, read-only data, data and bss of every image.
+    Sizes,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli.verb) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("x: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
+    let workspace = workspace::Workspace::read()?;
+    match verb {
+        Verb::Build => build::all(&workspace).map(|_| ExitCode::SUCCESS),
+        Verb::Image => {
+            let images = build::all(&workspace)?;
+            println!("{}", images.kernel_image.display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Verb::Run(args) => run::run(&workspace, &args),
+        Verb::Test(args) => test::test(&workspace, &args),
+        Verb::Bench(args) => bench::bench(&workspace, &args),
+        Verb::Tidy => tidy::tidy(&workspace),
+        Verb::Trace(args) => run::trace(&workspace, &args),
+        Verb::Sizes => sizes::sizes(&workspace),
+    }
+}
+
+/// Where build products of xtask go: `target/strata`.
+fn out_dir(workspace: &workspace::Workspace) -> PathBuf {
+    workspace.target.join("strata")
+}

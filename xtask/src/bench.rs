@@ -1,0 +1,140 @@
+//! `x bench`: instruction counts, measured on the target with QEMU's instruction counter as the clock.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::{Value, json};
+
+use strata_host::tables::Tables;
+
+use crate::build;
+use crate::run::{until_stopped, virt};
+use crate::session::Session;
+use crate::workspace::Workspace;
+
+/// How long all figures may take together.
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Names of the contract with the goal and the reference that the design states, where it states one.
+const CONTRACT: &[(&str, Option<f64>, Option<f64>)] = &[
+    ("call.direct.extra", Some(0.0), Some(3.0)),
+    ("call.counted.extra", Some(13.0), Some(18.0)),
+    ("call.opsvector.extra", None, Some(3.0)),
+    ("bus.read4.depth0", None, None),
+    ("bus.read4.depth1", None, None),
+    ("bus.read4.depth2", None, None),
+    ("bus.read4.depth3", None, None),
+    ("bus.read4.opsvector", None, None),
+    ("load.fixed", Some(97_000.0), Some(194_000.0)),
+    ("load.per_reloc", Some(93.0), Some(154.9)),
+    ("relink.per_site", Some(60.0), Some(1_203.0)),
+    ("unload.idle", Some(25_000.0), Some(82_300.0)),
+];
+
+/// Arguments of `x bench`.
+#[derive(Args, Debug)]
+pub(crate) struct BenchArgs {
+    /// Write the figures to this file as well.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+/// A measured figure.
+#[derive(Clone, Debug, PartialEq)]
+struct Figure {
+    name: String,
+    value: f64,
+    unit: String,
+}
+
+/// `x bench`.
+pub(crate) fn bench(workspace: &Workspace, args: &BenchArgs) -> Result<ExitCode> {
+    let images = build::all(workspace)?;
+    let mut qemu = virt(&images, "case=bench");
+    qemu.icount = true;
+    let mut session = Session::new(qemu.start()?, Tables::new(&images.tables));
+    let status = until_stopped(&mut session, TIMEOUT)?;
+    session.finish();
+    if status != Some(0) {
+        bail!("the machine stopped with {status:?}");
+    }
+    let figures: Vec<Figure> =
+        session.figures.drain(..).map(|(name, milli, unit)| figure(name, milli, unit)).collect();
+    println!("{:<28} {:>12} {:<14} {:>8} {:>10}", "NAME", "VALUE", "UNIT", "GOAL", "REFERENCE");
+    for figure in &figures {
+        let (goal, reference) = contract(&figure.name);
+        println!(
+            "{:<28} {:>12} {:<14} {:>8} {:>10}",
+            figure.name,
+            figure.value,
+            figure.unit,
+            column(goal),
+            column(reference)
+        );
+    }
+    if let Some(path) = &args.json {
+        std::fs::write(path, document(&figures))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let missing: Vec<_> = CONTRACT
+        .iter()
+        .filter(|(name, ..)| figures.iter().all(|figure| figure.name != *name))
+        .map(|(name, ..)| *name)
+        .collect();
+    if !missing.is_empty() {
+        bail!("not measured: {}", missing.join(", "));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn figure(name: String, milli: u64, unit: String) -> Figure {
+    // Thousandths are exact in a double up to 2^53; instruction counts stay far below.
+    let whole = u32::try_from(milli / 1000).map_or(f64::INFINITY, f64::from);
+    let rest = u32::try_from(milli % 1000).map_or(0.0, f64::from);
+    Figure { name, value: whole + rest / 1000.0, unit }
+}
+
+fn contract(name: &str) -> (Option<f64>, Option<f64>) {
+    CONTRACT
+        .iter()
+        .find(|(known, ..)| *known == name)
+        .map_or((None, None), |(_, goal, reference)| (*goal, *reference))
+}
+
+fn column(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// The list that every bench of the project writes: null where there is no goal or reference.
+fn document(figures: &[Figure]) -> String {
+    let list: Vec<Value> = figures
+        .iter()
+        .map(|figure| {
+            let (goal, reference) = contract(&figure.name);
+            json!({ "name": figure.name, "value": figure.value, "unit": figure.unit, "goal": goal, "reference": reference })
+        })
+        .collect();
+    format!("{:#}\n", Value::Array(list))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_has_the_five_keys_and_nulls() {
+        let figures = [
+            figure("call.direct.extra".into(), 0, "instructions".into()),
+            figure("own".into(), 1250, "ms".into()),
+        ];
+        let read: Value = serde_json::from_str(&document(&figures)).unwrap();
+        assert_eq!(
+            read[0],
+            json!({"name":"call.direct.extra","value":0.0,"unit":"instructions","goal":0.0,"reference":3.0})
+        );
+        assert_eq!(read[1], json!({"name":"own","value":1.25,"unit":"ms","goal":null,"reference":null}));
+    }
+}

@@ -1,0 +1,194 @@
+//! The way from sources to a bootable image.
+//!
+//! ```text
+//! modules, base, servers ─cargo─► ELF ─strip─► .kmod, .elf ─pack─► boot.archive
+//!     boot.archive ─include_bytes─► root task ─flatten─┐
+//!     kernel ─────────────────────────────── flatten ──┴─assemble─► kernel.bin
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use strata_protocol::archive::Kind;
+
+use crate::archive::{self, Member};
+use crate::cargo::{self, KERNEL_TARGET, USER_TARGET};
+use crate::flatten::{By, flatten};
+use crate::workspace::{Layer, Package, Role, Workspace};
+use crate::{kernel_image, module, out_dir, progress, tools};
+
+/// The file name of the boot archive.
+const ARCHIVE: &str = "boot.archive";
+
+/// The folder of unstripped files.
+const TABLES: &str = "tables";
+
+/// What a build leaves.
+#[derive(Debug)]
+pub(crate) struct Images {
+    /// The boot archive.
+    pub(crate) archive: PathBuf,
+    /// The bootable image with the system's root task.
+    pub(crate) kernel_image: PathBuf,
+    /// The folder of unstripped files that log tables come from: `NAME`, and `NAME.kmod` for a module.
+    pub(crate) tables: PathBuf,
+}
+
+/// Something that travels in the boot archive.
+struct Part {
+    name: String,
+    kind: Kind,
+    linked: PathBuf,
+}
+
+impl Part {
+    /// What its file is called on the host.
+    fn file_name(&self) -> String {
+        if self.kind == Kind::Module { format!("{}.kmod", self.name) } else { self.name.clone() }
+    }
+}
+
+/// Builds everything.
+pub(crate) fn all(workspace: &Workspace) -> Result<Images> {
+    let out = out_dir(workspace);
+    std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
+    let _step = progress::step("building images");
+    let parts = parts(workspace, &out)?;
+    let archive = out.join(ARCHIVE);
+    tools::write_if_changed(&archive, &archive::pack(&members(&parts, &out)?)?)?;
+
+    let root = workspace.only(Role::RootTask)?;
+    cargo::build(workspace, USER_TARGET, [root.name.as_str()], &[("STRATA_ARCHIVE", &archive)])?;
+    let kernel = workspace.only(Role::Kernel)?;
+    cargo::build(workspace, KERNEL_TARGET, [kernel.name.as_str()], &[])?;
+
+    let root_elf = product_of(workspace, USER_TARGET, root)?;
+    let kernel_image = out.join("kernel.bin");
+    image_with_root(workspace, &root_elf, &kernel_image)?;
+    let tables = out.join(TABLES);
+    for part in &parts {
+        publish(&part.linked, &tables.join(part.file_name()))?;
+    }
+    publish(&root_elf, &tables.join(&root.name))?;
+    Ok(Images { archive, kernel_image, tables })
+}
+
+/// What an earlier build left, without looking at the sources.
+pub(crate) fn as_built(workspace: &Workspace) -> Result<Images> {
+    let kernel_image = out_dir(workspace).join("kernel.bin");
+    if !kernel_image.exists() {
+        bail!("nothing is built yet");
+    }
+    let out = out_dir(workspace);
+    Ok(Images { archive: out.join(ARCHIVE), kernel_image, tables: out.join(TABLES) })
+}
+
+/// The kernel with another root task: an ELF file, or the name of a package that is one.
+pub(crate) fn with_root(workspace: &Workspace, root: &str) -> Result<Images> {
+    let out = out_dir(workspace);
+    std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
+    let _step = progress::step(format!("building the kernel with {root}"));
+    let kernel = workspace.only(Role::Kernel)?;
+    cargo::build(workspace, KERNEL_TARGET, [kernel.name.as_str()], &[])?;
+    let elf = match workspace.packages.get(root) {
+        Some(package) => {
+            cargo::build(workspace, USER_TARGET, [root], &[])?;
+            product_of(workspace, USER_TARGET, package)?
+        }
+        None => PathBuf::from(root),
+    };
+    let stem = elf.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let kernel_image = out.join(format!("kernel-{stem}.bin"));
+    image_with_root(workspace, &elf, &kernel_image)?;
+    // Whatever runs as root task writes on the root task's stream.
+    let tables = out.join(format!("{TABLES}-{stem}"));
+    publish(&elf, &tables.join(&workspace.only(Role::RootTask)?.name))?;
+    Ok(Images { archive: out.join(ARCHIVE), kernel_image, tables })
+}
+
+fn image_with_root(workspace: &Workspace, root_elf: &Path, image: &Path) -> Result<()> {
+    let kernel_elf = product_of(workspace, KERNEL_TARGET, workspace.only(Role::Kernel)?)?;
+    let kernel =
+        flatten(&read(&kernel_elf)?, By::Physical).with_context(|| kernel_elf.display().to_string())?;
+    let user = flatten(&read(root_elf)?, By::Virtual).with_context(|| root_elf.display().to_string())?;
+    tools::write_if_changed(image, &kernel_image::assemble(&kernel, &user)?)
+}
+
+/// Builds what the boot archive holds, all Rust parts with one call of cargo.
+fn parts(workspace: &Workspace, out: &Path) -> Result<Vec<Part>> {
+    let base = workspace.only(Role::Base)?;
+    let servers: Vec<_> = workspace.with_role(Role::Server).collect();
+    let modules: Vec<_> =
+        workspace.with_layer(Layer::Module).filter(|package| !package.bins.is_empty()).collect();
+    let packages = servers.iter().chain(&modules).map(|package| package.name.as_str());
+    cargo::build(workspace, USER_TARGET, packages.chain([base.name.as_str()]), &[])?;
+
+    let rust = [(Kind::Server, servers), (Kind::Base, vec![base]), (Kind::Module, modules)];
+    let mut parts = Vec::new();
+    for (kind, packages) in rust {
+        for bin in packages.iter().flat_map(|package| &package.bins) {
+            let name = if kind == Kind::Module { module::name_of(bin) } else { bin.clone() };
+            parts.push(Part { name, kind, linked: cargo::product(workspace, USER_TARGET, bin) });
+        }
+    }
+    for package in workspace.packages.values() {
+        for c_module in &package.c_modules {
+            let linked = module::build_c(workspace, package, c_module, out)
+                .with_context(|| format!("C module {} of {}", c_module.name, package.name))?;
+            parts.push(Part { name: c_module.name.clone(), kind: Kind::Module, linked });
+        }
+    }
+    Ok(parts)
+}
+
+/// Strips each part into the out folder and reads it.
+fn members(parts: &[Part], out: &Path) -> Result<Vec<Member>> {
+    let mut members = Vec::new();
+    for part in parts {
+        let stripped = out.join(part.file_name());
+        if is_older(&stripped, &part.linked) {
+            match part.kind {
+                Kind::Module => module::strip(&part.linked, &stripped)?,
+                // The linker reads the symbols and the relocations of the base; a server needs neither.
+                Kind::Base => objcopy(&["--strip-debug"], &part.linked, &stripped)?,
+                _ => objcopy(&["--strip-all"], &part.linked, &stripped)?,
+            }
+        }
+        members.push(Member { name: part.name.clone(), kind: part.kind, bytes: read(&stripped)? });
+    }
+    Ok(members)
+}
+
+fn objcopy(flags: &[&str], from: &Path, to: &Path) -> Result<()> {
+    tools::quietly(Command::new(tools::of_toolchain("llvm-objcopy")?).args(flags).args([from, to]))
+}
+
+fn product_of(workspace: &Workspace, target: &str, package: &Package) -> Result<PathBuf> {
+    let bin = package.bins.first().with_context(|| format!("{} has no binary", package.name))?;
+    Ok(cargo::product(workspace, target, bin))
+}
+
+/// Whether `product` is missing or older than `source`.
+fn is_older(product: &Path, source: &Path) -> bool {
+    let time = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    match (time(product), time(source)) {
+        (Some(product), Some(source)) => product < source,
+        _ => true,
+    }
+}
+
+/// Puts an unstripped file where log tables are looked for: a link, because these files are large.
+fn publish(file: &Path, at: &Path) -> Result<()> {
+    let folder = at.parent().context("a path without a folder")?;
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    // It may not be there yet; if it cannot be removed, linking says why.
+    let _ = std::fs::remove_file(at);
+    std::fs::hard_link(file, at)
+        .or_else(|_| std::fs::copy(file, at).map(drop))
+        .with_context(|| at.display().to_string())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}

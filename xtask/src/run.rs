@@ -1,0 +1,267 @@
+//! `x run`: boots the system and talks to its console, for a person, a script or an on-target case.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use strata_host::demux::Piece;
+use strata_host::qemu::{Machine, Next, Qemu};
+use strata_host::tables::Tables;
+use strata_protocol::wire;
+
+use crate::build::{self, Images};
+use crate::interactive::{Keys, RawTerminal};
+use crate::script::{self, Console, Said};
+use crate::session::{Logs, Session};
+use crate::workspace::Workspace;
+
+/// The board that runs without hardware.
+const BOARD_DEFAULT: &str = "qemu-virt";
+/// How long a typed key may wait for the machine to be looked at.
+const KEY_LATENCY: Duration = Duration::from_millis(10);
+
+/// Arguments of `x run`.
+#[derive(Args, Debug)]
+pub(crate) struct RunArgs {
+    /// The board.
+    #[arg(default_value = BOARD_DEFAULT)]
+    board: String,
+    /// Run the script tests/demos/NAME.script.
+    #[arg(long, conflicts_with = "script")]
+    demo: Option<String>,
+    /// Feed console commands from this file, one at a time; stop at the first that does not go as the file says.
+    #[arg(long)]
+    script: Option<PathBuf>,
+    /// Boot with another root task: the name of a package or an ELF file.
+    #[arg(long)]
+    root_task: Option<String>,
+    /// Run one on-target case and end with its verdict.
+    #[arg(long, conflicts_with_all = ["script", "demo"])]
+    case: Option<String>,
+    /// Seed for whatever the target draws by chance.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// More words for the kernel's command line.
+    #[arg(long, value_name = "WORDS")]
+    boot_words: Option<String>,
+    /// Count instructions: virtual time goes with them, so that runs repeat exactly.
+    #[arg(long)]
+    icount: bool,
+    /// Wait for a debugger on QEMU's usual port.
+    #[arg(long)]
+    gdb: bool,
+    /// Boot what is built, without looking at the sources.
+    #[arg(long)]
+    no_build: bool,
+    /// How long a command of a script, or a case, may take, in seconds.
+    #[arg(long, default_value_t = 120)]
+    timeout: u64,
+}
+
+/// Arguments of `x trace`.
+#[derive(Args, Debug)]
+pub(crate) struct TraceArgs {
+    /// Console commands to trace; the default loads the debug layer and reads a register.
+    script: Option<PathBuf>,
+}
+
+/// What `x trace` runs when no script is given.
+const TRACE_SCRIPT: &str = "modload bus_space_debug\ntrace on\nbus read4 rtc 0\ntrace dump\nquit\n";
+
+impl RunArgs {
+    fn boot_words(&self) -> String {
+        let mut words = self.boot_words.clone().unwrap_or_default();
+        if let Some(case) = &self.case {
+            words.push_str(&format!(" case={case}"));
+        }
+        if let Some(seed) = self.seed {
+            words.push_str(&format!(" seed={seed}"));
+        }
+        words
+    }
+}
+
+/// `x run`.
+pub(crate) fn run(workspace: &Workspace, args: &RunArgs) -> Result<ExitCode> {
+    check_board(workspace, &args.board)?;
+    let text = match (&args.script, &args.demo) {
+        (Some(path), _) => Some(read_script(path)?),
+        (None, Some(demo)) => Some(read_script(workspace.root.join(format!("tests/demos/{demo}.script")))?),
+        (None, None) => None,
+    };
+    let images = images(workspace, args)?;
+    let mut qemu = virt(&images, &args.boot_words());
+    qemu.icount = args.icount;
+    qemu.extra.extend(["-s", "-S"].into_iter().filter(|_| args.gdb).map(str::to_owned));
+    let machine = qemu.start()?;
+    let tables = Tables::new(&images.tables);
+    let timeout = Duration::from_secs(args.timeout);
+    match (text, &args.case) {
+        (Some(text), _) => scripted(&text, Session::new(machine, tables), timeout),
+        (None, Some(case)) => one_case(case, Session::new(machine, tables), timeout),
+        (None, None) => interactive(machine, Logs::new(tables)),
+    }
+}
+
+/// `x trace`.
+pub(crate) fn trace(workspace: &Workspace, args: &TraceArgs) -> Result<ExitCode> {
+    let text = args.script.as_deref().map_or_else(|| Ok(TRACE_SCRIPT.to_owned()), read_script)?;
+    let images = build::all(workspace)?;
+    let session = Session::new(virt(&images, "").start()?, Tables::new(&images.tables));
+    scripted(&text, session, Duration::from_secs(60))
+}
+
+/// The virt machine with these images. Frames are always understood here, so the target is always told so.
+pub(crate) fn virt(images: &Images, boot_words: &str) -> Qemu {
+    Qemu {
+        image: images.kernel_image.clone(),
+        bootargs: format!("host=1 {}", boot_words.trim()).trim().to_owned(),
+        icount: false,
+        extra: Vec::new(),
+    }
+}
+
+fn images(workspace: &Workspace, args: &RunArgs) -> Result<Images> {
+    match (&args.root_task, args.no_build) {
+        (Some(root), _) => build::with_root(workspace, root),
+        (None, true) => build::as_built(workspace),
+        (None, false) => build::all(workspace),
+    }
+}
+
+fn check_board(workspace: &Workspace, board: &str) -> Result<()> {
+    if board == BOARD_DEFAULT {
+        return Ok(());
+    }
+    if workspace.packages.contains_key(board) {
+        bail!("{board} is hardware: its image is built and flashed, QEMU runs {BOARD_DEFAULT} only");
+    }
+    bail!("no board is called {board}; there is {BOARD_DEFAULT}");
+}
+
+fn read_script(path: impl AsRef<Path>) -> Result<String> {
+    let path = path.as_ref();
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn scripted(text: &str, mut session: Session, timeout: Duration) -> Result<ExitCode> {
+    let result = script::run(text, &mut session, timeout);
+    session.finish();
+    result.context("script").map(|()| ExitCode::SUCCESS)
+}
+
+fn one_case(case: &str, mut session: Session, timeout: Duration) -> Result<ExitCode> {
+    let status = until_stopped(&mut session, timeout).with_context(|| format!("case {case}"))?;
+    session.finish();
+    if session.verdicts.is_empty() {
+        bail!("case {case}: no verdict, and the machine stopped with {status:?}");
+    }
+    for (name, passed, message) in &session.verdicts {
+        let verdict = if *passed { "ok" } else { "FAILED" };
+        let colon = if message.is_empty() { "" } else { ": " };
+        println!("{verdict} {name}{colon}{message}");
+    }
+    let all = session.verdicts.iter().all(|(_, passed, _)| *passed) && status == Some(0);
+    Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Lets a machine run until it stops by itself; returns its status.
+pub(crate) fn until_stopped(session: &mut Session, timeout: Duration) -> Result<Option<i32>> {
+    let start = Instant::now();
+    loop {
+        match session.wait(timeout.saturating_sub(start.elapsed()))? {
+            Said::Stopped(status) => return Ok(status),
+            Said::TooLate => bail!("no end after {} s", timeout.as_secs()),
+            Said::Prompt | Said::Done(_) => {}
+        }
+    }
+}
+
+fn interactive(mut machine: Machine, mut logs: Logs) -> Result<ExitCode> {
+    let terminal = RawTerminal::enter()?;
+    if terminal.is_raw() {
+        eprint!("x: Ctrl-A x ends the machine\r\n");
+    }
+    let keyboard = keyboard();
+    let mut keys = Keys::default();
+    // What the console has written of its current line: printed again below a log line that cuts in.
+    let mut partial = Vec::new();
+    loop {
+        match machine.next(Instant::now() + KEY_LATENCY)? {
+            Next::Piece(Piece::Text(text) | Piece::Damaged(text)) => {
+                let end = text.iter().rposition(|byte| *byte == b'\n');
+                if end.is_some() {
+                    partial.clear();
+                }
+                partial.extend_from_slice(&text[end.map_or(0, |end| end + 1)..]);
+                write_out(&text)?;
+            }
+            Next::Piece(Piece::Frame(mut bytes)) => {
+                let line = wire::decode(&mut bytes).ok().and_then(|frame| logs.line(&frame));
+                match line {
+                    Some(line) if terminal.is_raw() => {
+                        eprint!("\r\x1b[K{line}\r\n");
+                        write_out(&partial)?;
+                    }
+                    Some(line) => eprintln!("{line}"),
+                    None => {}
+                }
+            }
+            Next::Ended(status) => {
+                return Ok(ExitCode::from(
+                    status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
+                ));
+            }
+            Next::TimedOut => {}
+        }
+        while let Ok(pressed) = keyboard.try_recv() {
+            let mut typed = keys.push(&pressed);
+            if typed.quits {
+                return Ok(ExitCode::SUCCESS);
+            }
+            if !terminal.is_raw() {
+                // A file ends its lines otherwise than the return key does.
+                typed.bytes.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b'\r');
+            }
+            // A machine that has just stopped says so at the next look.
+            let _ = machine.send(&typed.bytes);
+        }
+    }
+}
+
+fn write_out(text: &[u8]) -> Result<()> {
+    let mut out = std::io::stdout();
+    out.write_all(text)?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Our own standard input, as it comes.
+fn keyboard() -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 256];
+        while let Ok(count @ 1..) = std::io::stdin().read(&mut buffer) {
+            if sender.send(buffer[..count].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_target_is_always_told_that_a_host_listens() {
+        let images = Images { archive: "a".into(), kernel_image: "k".into(), tables: "t".into() };
+        assert_eq!(virt(&images, "").bootargs, "host=1");
+        assert_eq!(virt(&images, " case=r01 seed=7").bootargs, "host=1 case=r01 seed=7");
+    }
+}

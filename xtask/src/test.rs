@@ -1,0 +1,162 @@
+//! `x test`: everything that decides whether a change may land, the quick checks first.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::build::{self, Images};
+use crate::cargo::{self, KERNEL_TARGET, USER_TARGET};
+use crate::progress;
+use crate::tidy;
+use crate::workspace::{Layer, Package, Role, Workspace};
+
+/// The package whose test boots the target: it needs the images and runs last.
+const ON_TARGET: &str = "on-target";
+
+/// Arguments of `x test`.
+#[derive(Args, Debug)]
+pub(crate) struct TestArgs {
+    /// Run only the tests whose names contain one of these, and none of the other checks.
+    filters: Vec<String>,
+    /// Only the tests that run on the host.
+    #[arg(long)]
+    host: bool,
+    /// Only the tests that run on the target.
+    #[arg(long, conflicts_with = "host")]
+    target: bool,
+    /// List the on-target cases.
+    #[arg(long)]
+    list: bool,
+}
+
+/// `x test`.
+pub(crate) fn test(workspace: &Workspace, args: &TestArgs) -> Result<ExitCode> {
+    let (host, target) = (!args.target && !args.list, !args.host);
+    let checks = args.filters.is_empty() && host && target;
+    let mut results = Results::default();
+    if checks {
+        results.add("format", || cargo::run(cargo::cargo(workspace, "fmt").args(["--all", "--check"])));
+        results.add("tidy", || tidy::check(workspace));
+    }
+    if host {
+        results.add("host tests", || host_tests(workspace, &args.filters));
+    }
+    let images = if target { results.add("images", || build::all(workspace)) } else { None };
+    if checks {
+        results.add("lints of the host", || lint_host(workspace));
+        results.add("lints of user-level code", || {
+            lint_target(workspace, USER_TARGET, user_packages(workspace), images.as_ref())
+        });
+        results.add("lints of the kernel", || {
+            lint_target(workspace, KERNEL_TARGET, kernel_packages(workspace)?, images.as_ref())
+        });
+    }
+    if let Some(images) = &images {
+        results.add("on-target tests", || on_target_tests(workspace, images, args));
+    }
+    Ok(results.finish())
+}
+
+/// What passed and what did not; a failure does not hide the next one.
+#[derive(Default)]
+struct Results {
+    passed: usize,
+    failed: Vec<&'static str>,
+}
+
+impl Results {
+    fn add<T>(&mut self, what: &'static str, check: impl FnOnce() -> Result<T>) -> Option<T> {
+        let step = progress::step(what);
+        let result = check();
+        drop(step);
+        match result {
+            Ok(value) => {
+                self.passed += 1;
+                Some(value)
+            }
+            Err(error) => {
+                progress::say(&format!("{what}: {error:#}"));
+                self.failed.push(what);
+                None
+            }
+        }
+    }
+
+    fn finish(&self) -> ExitCode {
+        for what in &self.failed {
+            println!("FAILED: {what}");
+        }
+        println!("steps: {} passed, {} failed", self.passed, self.failed.len());
+        if self.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+fn host_packages(workspace: &Workspace) -> impl Iterator<Item = &str> {
+    let packages = workspace.with_layer(Layer::Pure).chain(workspace.with_layer(Layer::Host));
+    packages.map(|package| package.name.as_str()).filter(|name| *name != ON_TARGET)
+}
+
+fn host_tests(workspace: &Workspace, filters: &[String]) -> Result<()> {
+    let mut command = cargo::cargo(workspace, "test");
+    command.args(host_packages(workspace).flat_map(|name| ["-p", name]));
+    cargo::run(command.arg("--").args(filters))
+}
+
+/// The runner is told where the images are, and starts them through this program.
+fn on_target_tests(workspace: &Workspace, images: &Images, args: &TestArgs) -> Result<()> {
+    let run = |filter: Option<&String>| -> Result<()> {
+        let mut command = cargo::cargo(workspace, "test");
+        command.args(["-p", ON_TARGET, "--"]).args(filter);
+        if args.list {
+            command.arg("--list");
+        }
+        command
+            .env("STRATA_XTASK", std::env::current_exe()?)
+            .env("STRATA_KERNEL_IMAGE", &images.kernel_image);
+        cargo::run(&mut command)
+    };
+    if args.filters.is_empty() {
+        return run(None);
+    }
+    args.filters.iter().try_for_each(|filter| run(Some(filter)))
+}
+
+fn lint_host(workspace: &Workspace) -> Result<()> {
+    let mut command = cargo::cargo(workspace, "clippy");
+    command
+        .arg("--all-targets")
+        .args(host_packages(workspace).chain([ON_TARGET]).flat_map(|name| ["-p", name]));
+    cargo::run(deny_warnings(&mut command))
+}
+
+fn lint_target<'a>(
+    workspace: &Workspace,
+    target: &str,
+    packages: impl IntoIterator<Item = &'a Package>,
+    images: Option<&Images>,
+) -> Result<()> {
+    let Some(images) = images else { bail!("there are no images to lint against") };
+    let mut command = cargo::clippy_for(workspace, target)?;
+    command.arg("--release").args(packages.into_iter().flat_map(|package| ["-p", package.name.as_str()]));
+    command.env("STRATA_ARCHIVE", &images.archive);
+    cargo::run(deny_warnings(&mut command))
+}
+
+fn deny_warnings(command: &mut Command) -> &mut Command {
+    command.args(["--", "-D", "warnings"])
+}
+
+/// The kernel image and the target crates that it imports itself.
+fn kernel_packages(workspace: &Workspace) -> Result<Vec<&Package>> {
+    let kernel = workspace.only(Role::Kernel)?;
+    let imports = kernel.imports.iter().filter_map(|name| workspace.packages.get(name));
+    Ok(imports.filter(|package| package.is_for_target()).chain([kernel]).collect())
+}
+
+fn user_packages(workspace: &Workspace) -> Vec<&Package> {
+    let kernel: Vec<&str> =
+        kernel_packages(workspace).unwrap_or_default().iter().map(|package| package.name.as_str()).collect();
+    let target = workspace.packages.values().filter(|package| package.is_for_target());
+    target.filter(|package| !kernel.contains(&package.name.as_str())).collect()
+}
