@@ -1,9 +1,10 @@
 //! The defaults of map, unmap and subregion, and the exports that tell where a handle lies.
 
+use bus_space::windows::MapError;
 use bus_space::{BusHandle, BusTag, MapFlags};
 use kmod_api::Errno;
 
-use crate::windows;
+use crate::windows::WINDOWS;
 
 /// Reserves the range for its caller and gives the address at which the linker server has mapped the device.
 ///
@@ -22,16 +23,13 @@ pub unsafe extern "C" fn _bus_space_map(
     if flags.contains(MapFlags::LINEAR) {
         return Errno::EINVAL.number();
     }
-    let Some(place) = windows::by_physical(address) else { return Errno::ENODEV.number() };
-    if !place.window.contains(place.offset, size) {
-        return Errno::ERANGE.number();
+    match WINDOWS.map(address, size) {
+        // SAFETY: the caller promises a place for the handle.
+        Ok(found) => unsafe { handle.write(found) },
+        Err(MapError::NoDevice) => return Errno::ENODEV.number(),
+        Err(MapError::Range) => return Errno::ERANGE.number(),
+        Err(MapError::Taken) => return Errno::EBUSY.number(),
     }
-    if place.window.reserve(place.offset, size).is_none() {
-        return Errno::EBUSY.number();
-    }
-    let found = BusHandle::new(place.window.address() + place.offset);
-    // SAFETY: the caller promises a place for the handle.
-    unsafe { handle.write(found) };
     0
 }
 
@@ -44,9 +42,7 @@ pub unsafe extern "C" fn _bus_space_map(
 /// No copy of the handle is used afterwards.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn _bus_space_unmap(_tag: BusTag, handle: BusHandle, size: u64) {
-    let released =
-        windows::by_address(handle.address()).and_then(|place| place.window.release(place.offset, size));
-    assert!(released.is_some(), "unmap of what is not mapped");
+    assert!(WINDOWS.unmap(handle, size), "unmap of what is not mapped");
 }
 
 /// A handle of a part of a mapping.
@@ -62,10 +58,7 @@ pub unsafe extern "C" fn _bus_space_subregion(
     part: *mut BusHandle,
 ) -> i32 {
     let start = handle.at(tag, offset);
-    let inside = windows::by_address(handle.address()).is_some_and(|place| {
-        start >= handle.address() && place.window.contains(start - handle.address() + place.offset, size)
-    });
-    if !inside {
+    if !WINDOWS.contains(handle, start, size) {
         return Errno::ERANGE.number();
     }
     // SAFETY: the caller promises a place for the handle.
@@ -76,13 +69,11 @@ pub unsafe extern "C" fn _bus_space_subregion(
 /// The number of the device that a handle lies in; `u32::MAX` outside every device.
 #[unsafe(no_mangle)]
 pub extern "C" fn _bus_space_device(_tag: BusTag, handle: BusHandle) -> u32 {
-    windows::by_address(handle.address())
-        .and_then(|place| u32::try_from(place.index).ok())
-        .unwrap_or(u32::MAX)
+    WINDOWS.device(handle).unwrap_or(u32::MAX)
 }
 
 /// The bus address that a handle stands for; `u64::MAX` outside every device.
 #[unsafe(no_mangle)]
 pub extern "C" fn _bus_space_address(_tag: BusTag, handle: BusHandle) -> u64 {
-    windows::by_address(handle.address()).map_or(u64::MAX, |place| place.window.physical() + place.offset)
+    WINDOWS.physical(handle).unwrap_or(u64::MAX)
 }

@@ -6,7 +6,8 @@
 //!
 //! Reading order: [`tag`] and [`flags`] (what a call carries), [`registers`] (how device logic reaches its device),
 //! [`ring`] (what the debug layer writes and a client reads), [`exceptions`] (what the exception-handling layer
-//! remembers), [`reorder`] (which moves a store buffer may make).
+//! remembers), [`reorder`] (which moves a store buffer may make),
+//! [`windows`] (where devices are, and what of them is mapped).
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -21,6 +22,7 @@ pub mod reorder;
 pub mod ring;
 pub mod rng;
 pub mod tag;
+pub mod windows;
 
 pub use access::{Op, Width};
 pub use flags::{BarrierFlags, MapFlags};

@@ -53,7 +53,8 @@ fn run(which: u64, rounds: u64) -> Result<u64, Errno> {
         return Err(Errno::ERANGE);
     }
     // Reads of the last identification register of the first device, which have no side effect.
-    let (tag, handle, offset) = (BusTag::MEMORY, bus_default::windows::first().ok_or(Errno::ENODEV)?, 0xffc);
+    let (tag, handle, offset) =
+        (BusTag::MEMORY, bus_default::windows::WINDOWS.first().ok_or(Errno::ENODEV)?, 0xffc);
     let before = clock::ticks();
     match which {
         // SAFETY: the loops touch nothing but their own registers and stack.

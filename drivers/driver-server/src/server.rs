@@ -49,7 +49,7 @@ impl Server {
         if let Ok(index) = usize::try_from(start.index)
             && start.physical != 0
         {
-            bus_default::windows::open(index, start.physical, start.address, start.size);
+            bus_default::windows::WINDOWS.open(index, start.physical, start.address, start.size);
         }
         let mut server = Self { ipc, start };
         server.answer_for_predecessor();
