@@ -26,7 +26,7 @@ use kmod_api::symbols::{
     bus_space_write_2, bus_space_write_4, bus_space_write_8, bus_space_write_multi_1,
     bus_space_write_multi_2, bus_space_write_multi_4, bus_space_write_multi_8, bus_space_write_region_1,
     bus_space_write_region_2, bus_space_write_region_4, bus_space_write_region_8, demo_note, demo_ping,
-    demo_wait, strata_event_signal, strata_event_wait,
+    demo_wait, strata_event_signal, strata_event_wait, strata_unload,
 };
 use kmod_api::{export, weak_alias};
 
@@ -78,3 +78,4 @@ export!(bus_space_device => _bus_space_device);
 export!(bus_space_address => _bus_space_address);
 export!(strata_event_wait => driver_server::events::wait);
 export!(strata_event_signal => driver_server::events::signal);
+export!(strata_unload => driver_server::asking::unload);

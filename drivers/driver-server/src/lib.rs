@@ -6,10 +6,11 @@
 //! was serving, and then serves on.
 //!
 //! [`server`] has the loop, [`device`] what every device answers, then one file for each class; [`worker`] runs module
-//! commands, [`events`] is what modules may wait on.
+//! commands, [`events`] is what modules may wait on, [`asking`] what they may ask the linker server.
 #![no_std]
 #![cfg(target_arch = "aarch64")]
 
+pub mod asking;
 pub mod bench;
 pub mod demo;
 pub mod device;

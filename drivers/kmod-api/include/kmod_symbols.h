@@ -145,5 +145,8 @@ extern int32_t strata_event_wait(uint32_t event);
 extern int32_t strata_event_signal(uint32_t event);
 #define KMOD_HASH_strata_event_signal 0x94b1eb30754c3360u
 #define KMOD_FINGERPRINT_strata_event_signal 0xa361de7ff99a6628u
+extern int32_t strata_unload(uint64_t name0, uint64_t name1, uint64_t name2, uint64_t name3);
+#define KMOD_HASH_strata_unload 0x8c735cd2efd7e93eu
+#define KMOD_FINGERPRINT_strata_unload 0xa4e694a0c7ed72a9u
 
 #endif

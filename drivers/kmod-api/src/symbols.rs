@@ -136,6 +136,9 @@ interface! {
     fn strata_event_wait(event: u32) -> i32;
     /// Signals event number `event`; EINVAL for a number too high.
     fn strata_event_signal(event: u32) -> i32;
+    /// Asks the linker server to unload the module of this name (eight bytes a word, padded with zeros) and waits for
+    /// the answer: 0, or an errno number. EDEADLK from inside of that module, EBUSY from a module command.
+    fn strata_unload(name0: u64, name1: u64, name2: u64, name3: u64) -> i32;
 }
 
 /// All lists together, in the order of the C header.

@@ -18,7 +18,7 @@ use linker_space::objects::Objects;
 use linker_space::shared::{REGIONS_MAX, Region};
 use linker_space::thread::THREADS_MAX;
 use sel4_sys::seL4_MessageInfo;
-use strata_protocol::linker::Reply;
+use strata_protocol::linker::{Reply, thread_request};
 use strata_protocol::store::{Area, ImageRef};
 use strata_protocol::{ModuleName, Refusal, SymbolName, caps};
 
@@ -187,8 +187,11 @@ impl Linker<'_> {
     fn event(&mut self, badge: u64, tag: seL4_MessageInfo) {
         if caps::signal::is_signal(badge) {
             self.signalled();
-        } else if badge & caps::linker_badge::FAULT != 0 && tag.get_label() != 0 {
-            self.faulted(badge, tag);
+        } else if badge & caps::linker_badge::FAULT != 0 {
+            match tag.get_label() {
+                thread_request::UNLOAD => self.asked_by_thread(badge, tag),
+                _ => self.faulted(badge, tag),
+            }
         } else {
             match self.request(badge, tag) {
                 Answer::Now(reply) => {

@@ -15,7 +15,19 @@ pub const REPLIES_MAX: usize = linker_books::QUEUE_MAX + 2;
 
 /// An answer that is owed. Holding one proves that its slot is this request's alone.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Owed(seL4_CPtr);
+pub struct Owed {
+    slot: seL4_CPtr,
+    /// Only the errno number, as the label: for a thread of the link domain.
+    in_registers: bool,
+}
+
+impl Owed {
+    /// The answer is the errno number alone, in registers.
+    #[must_use]
+    pub const fn in_registers(self) -> Self {
+        Self { slot: self.slot, in_registers: true }
+    }
+}
 
 /// The slots of saved reply capabilities.
 pub struct Replies {
@@ -41,7 +53,7 @@ impl Replies {
     pub fn save(&mut self, objects: &mut Objects) -> Option<Owed> {
         let slot = self.free.pop()?;
         match objects.save_caller(slot) {
-            Ok(()) => Some(Owed(slot)),
+            Ok(()) => Some(Owed { slot, in_registers: false }),
             Err(_) => {
                 let _ = self.free.push(slot);
                 None
@@ -57,11 +69,19 @@ impl Replies {
 
     /// Sends an answer that is owed.
     pub fn send(&mut self, objects: &mut Objects, owed: Owed, reply: &Reply) {
-        let tag = tag_of(objects, reply, 0);
-        objects.ipc.seL4_NBSend(owed.0, tag);
+        let tag = if owed.in_registers {
+            let errno = match reply {
+                Reply::Refused(refusal) | Reply::Blocked { refusal, .. } => refusal.errno.number(),
+                _ => 0,
+            };
+            seL4_MessageInfo::new(u64::from(errno.unsigned_abs()), 0, 0, 0)
+        } else {
+            tag_of(objects, reply, 0)
+        };
+        objects.ipc.seL4_NBSend(owed.slot, tag);
         // The kernel has used the capability up; a client that was gone has left nothing.
-        objects.clear(owed.0);
-        let _ = self.free.push(owed.0);
+        objects.clear(owed.slot);
+        let _ = self.free.push(owed.slot);
     }
 }
 

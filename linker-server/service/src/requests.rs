@@ -8,7 +8,7 @@ use linker_books::ledger::Account;
 use linker_core::Errno as CoreErrno;
 use sel4_sys::{seL4_CapRights, seL4_MessageInfo};
 use strata_protocol::domain::command;
-use strata_protocol::linker::{DRAIN_MS_MAX, Reply, Request};
+use strata_protocol::linker::{DRAIN_MS_DEFAULT, DRAIN_MS_MAX, Reply, Request};
 use strata_protocol::{DetailText, Errno, ModuleName, Refusal, caps, streams};
 use strata_runtime::ipc;
 
@@ -34,8 +34,7 @@ impl Linker<'_> {
                 if drain_ms > DRAIN_MS_MAX {
                     return refuse(Errno::ERANGE, &name, "the deadline is longer than DRAIN_MS_MAX");
                 }
-                let thread = thread_of(badge);
-                self.wait_for_turn(badge, Work::Unload { name, drain_ms, thread })
+                self.wait_for_turn(badge, Work::Unload { name, drain_ms, thread: None })
             }
             Request::Control { name, words } => {
                 self.wait_for_turn(badge, Work::Command { name, command: command::CONTROL, words })
@@ -67,10 +66,6 @@ impl Linker<'_> {
             Work::Load { name, .. } | Work::Unload { name, .. } | Work::Command { name, .. } => name.clone(),
             Work::Pop { .. } => ModuleName::default(),
         };
-        // A request of a thread of the link domain would wait for its own worker or for itself to leave.
-        if self.turn.is_some() && thread_of(badge).is_some() {
-            return refuse(Errno::EBUSY, &name, "a transaction is under way");
-        }
         let Some(owed) = self.replies.save(self.objects) else { return busy(&name) };
         match self.queue.push(badge, Pending { work, owed }) {
             Ok(()) => Answer::Later,
@@ -78,6 +73,30 @@ impl Linker<'_> {
                 let refusal = Refusal::new(Errno::EBUSY, &name, "too many requests wait for their turn");
                 self.replies.send(self.objects, pending.owed, &Reply::Refused(refusal));
                 Answer::Later
+            }
+        }
+    }
+
+    /// A thread of the link domain asks for an unload. It never waits behind a transaction: it may be the
+    /// worker that the transaction waits for, or be inside of what is being unloaded.
+    pub fn asked_by_thread(&mut self, badge: u64, tag: seL4_MessageInfo) {
+        let mut bytes = [0; 32];
+        let length = usize::try_from(tag.get_length()).unwrap_or(0).min(4);
+        for (chunk, word) in bytes.chunks_mut(8).zip(&self.objects.ipc.msg[..length]) {
+            chunk.copy_from_slice(&word.to_le_bytes());
+        }
+        let name = ModuleName::cut(strata_protocol::start::padded(&bytes));
+        let thread = u32::try_from(badge & (caps::linker_badge::FAULT - 1)).ok();
+        let busy = self.turn.is_some() || !self.queue.is_empty();
+        let owed = if busy { None } else { self.replies.save(self.objects) };
+        match owed {
+            Some(owed) => {
+                let work = Work::Unload { name, drain_ms: DRAIN_MS_DEFAULT, thread };
+                self.begin(work, Some(owed.in_registers()));
+            }
+            None => {
+                let tag = seL4_MessageInfo::new(u64::from(Errno::EBUSY.number().unsigned_abs()), 0, 0, 0);
+                self.objects.ipc.seL4_Reply(tag);
             }
         }
     }
@@ -145,12 +164,13 @@ impl Linker<'_> {
         let Some(region) = self.regions.iter_mut().find(known) else {
             return refuse(Errno::ENOENT, name, "no such module, or it shares nothing");
         };
-        let size = region.size();
+        let (size, count) = (region.size(), region.count);
         match region.lend(self.objects, badge, page) {
             Ok(Some(cap)) => {
                 Answer::Capability { reply: Reply::Capability { size, stream: 0 }, cap, temporary: true }
             }
-            Ok(None) => refuse(Errno::ERANGE, name, "no such page, or too many clients hold the region"),
+            Ok(None) if page >= count => refuse(Errno::ERANGE, name, "the region has no such page"),
+            Ok(None) => refuse(Errno::ENOMEM, name, "too many clients hold the region"),
             Err(_) => refuse(Errno::ENOMEM, name, "no slot is left for the capability"),
         }
     }
@@ -197,12 +217,4 @@ impl Linker<'_> {
             Err(_) => refuse(Errno::ENOMEM, "log ring", "no slot is left for the capability"),
         }
     }
-}
-
-/// The link-domain thread that asks: it calls through the endpoint that its faults go to.
-fn thread_of(badge: u64) -> Option<u32> {
-    if badge & caps::linker_badge::FAULT == 0 {
-        return None;
-    }
-    u32::try_from(badge & (caps::linker_badge::FAULT - 1)).ok()
 }

@@ -4,6 +4,7 @@ use crate::linker::{Linker, cut};
 use core::sync::atomic::Ordering;
 use linker_core::{AliasKind, Binding, Module, ModuleId, ModuleState, Name, SymbolId, Va};
 use linker_space::look::look;
+use linker_space::text::Text;
 use linker_space::thread::Role;
 use linker_space::worker::is_busy;
 use strata_protocol::linker::{self as protocol, Reply};
@@ -209,7 +210,8 @@ impl Linker<'_> {
         })
     }
 
-    /// Asks the kernel slot by slot and compares with the ledger.
+    /// Asks the kernel slot by slot and compares with the ledger; then checks that every call site holds the
+    /// branch that the stacks name.
     pub fn audit(&mut self) -> Reply {
         let walk = self.objects.walk();
         let ledger = self.objects.ledger();
@@ -220,6 +222,16 @@ impl Linker<'_> {
         if walk.unknown != 0 {
             let why = format_args!("{} slots hold a capability that the book calls free", walk.unknown);
             return Reply::Refused(Refusal::format(Errno::EIO, "ledger", why));
+        }
+        if let Err(violation) = self.link.check() {
+            let why = format_args!("the link domain's invariant: {violation:?}");
+            return Reply::Refused(Refusal::format(Errno::EIO, "link domain", why));
+        }
+        let texts = self.texts();
+        let text = Text::new(self.objects, self.space.spaces, texts.into_iter());
+        if let Err(violation) = self.link.check_text(&text) {
+            let why = format_args!("text and stacks differ: {violation:?}");
+            return Reply::Refused(Refusal::format(Errno::EIO, "link domain", why));
         }
         // Replies that are owed are capabilities in slots that the ledger counts as reserved only.
         let owed = self.replies.in_use(self.objects);

@@ -54,7 +54,7 @@ pub const ARRIVED_BADGE: u64 = caps::signal::FIRST << 8;
 /// Untyped memory for the objects of one link domain other than its base image.
 const STRUCTURES_SIZE: u64 = 2 << 20;
 /// Slots of one thread in the link domain's CNode.
-const SLOTS_PER_THREAD: u64 = 8;
+const SLOTS_PER_THREAD: u64 = slot::PER_THREAD;
 const _: () = assert!(
     slot::FIRST_DYNAMIC + SLOTS_PER_THREAD * THREADS_MAX as u64 <= 1 << DOMAIN_CNODE_BITS,
     "every thread has its slots"
@@ -429,8 +429,9 @@ impl DomainSpace {
 /// The first slot of a thread in the link domain's CNode: fault endpoint, endpoint, notification,
 /// interrupt handler, signal.
 const fn first_slot(number: u32) -> u64 {
-    slot::FIRST_DYNAMIC + number as u64 * SLOTS_PER_THREAD
+    slot::fault_endpoint(number)
 }
+const _: () = assert!(slot::EVENT_FIRST + slot::EVENTS <= slot::FIRST_DYNAMIC);
 
 fn notification(objects: &mut Objects, untyped: Untyped, account: Account) -> Result<seL4_CPtr, ObjectError> {
     objects.carve(untyped, seL4_NotificationObject, endpoint_bits(seL4_NotificationBits), 1, account)

@@ -183,4 +183,13 @@ pub mod slot {
     pub const EVENTS: u64 = 4;
     /// First of the slots that the linker server hands to servers and workers (see `ServerStart`).
     pub const FIRST_DYNAMIC: u64 = 16;
+    /// Slots of one thread.
+    pub const PER_THREAD: u64 = 8;
+
+    /// The endpoint that a thread's faults go to, through which it may also ask for what is in
+    /// [`crate::linker::thread_request`].
+    #[must_use]
+    pub const fn fault_endpoint(thread: u32) -> u64 {
+        FIRST_DYNAMIC + thread as u64 * PER_THREAD
+    }
 }

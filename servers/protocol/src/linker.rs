@@ -21,6 +21,14 @@ pub const BLOCKERS_MAX: usize = 4;
 /// Modules that a row names as required.
 pub const REQUIRES_MAX: usize = 4;
 
+/// What a thread of a link domain may ask: a Call of the endpoint that its faults go to, in registers only, so that it
+/// can be done in the middle of serving somebody else. The answer's label is 0 or an errno number.
+pub mod thread_request {
+    /// Unload a module: message registers 0 to 3 are its name, eight bytes a word, padded with zeros. EDEADLK if the
+    /// thread is inside of it, EBUSY while a transaction is under way (a module command is part of one).
+    pub const UNLOAD: u64 = 16;
+}
+
 /// A request to the linker server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, MaxSize)]
 pub enum Request {
