@@ -45,6 +45,7 @@ pub mod plan;
 pub mod relocate;
 pub mod rights;
 pub mod site;
+pub mod steps;
 pub mod text;
 pub mod transaction;
 pub mod unload;

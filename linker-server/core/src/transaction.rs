@@ -4,238 +4,108 @@
 //! action. The machine never waits: [`Action::Wait`] means that the next event comes from outside.
 //!
 //! ```text
-//! LOAD    COPY ─1─► PLAN ─2─► MAP ─3─► INIT ─4─► RELINK ─5─► GRACE ─6─► START ─7─► live
-//!          │20       │21       │21      │22 │23    │25         │26        │26  │27
-//!          ▼         ▼         ▼        │   ▼      ▼           ▼          ▼    │
-//!        undone    RECLAIM ◄────────────┼─ UNMAP   │         REVERT ──────┘    │
-//!                    │                  │   ▲24    │           │28             │
-//!                    ▼                  │   │      └────► GRACE-BACK           │
-//!                  undone               │ CHECK ◄─30─ FINI ◄─29─ DRAIN         │
-//!                                       ▼                        (GRACE-BACK)  ▼
-//!                                     wedged ◄──────────────── (REVERT, GRACE-BACK, ABANDON, REVOKE)
+//! LOAD      Copy ─► Plan ─► Map ─► Init ─► Relink ─► Grace ─► Start ─► live
+//!           │       │       │      │       │         │        │
+//!  back     │       │       │      │       └───┐     └────────┴─► Revert
+//!           ▼       ▼       ▼      ▼           ▼                  │
+//!        undone ◄─ Reclaim ◄─ Unmap ◄─ Check ◄─ Fini ◄─ Drain ◄─ GraceBack
 //!
-//! UNLOAD  PLAN ─8─► QUERY ─9─► CATCH ─10─► RELINK ─11─► GRACE ─12─► DRAIN ─13─► FINI ─14─► CHECK ─15─► UNMAP
-//!          │40       │40        │40  │41     │42                      │43         │43        ─16─► RECLAIM ─17─► gone
-//!          ▼         ▼          ▼    │       │                        ▼           ▼
-//!        undone    undone    undone  │       │                      REVERT ◄──────┘
-//!                                    │       │                        │44
-//!                                    ▼       ▼                        ▼
-//!                       undone ◄─46─ UNCATCH ◄──────────45─────── GRACE-BACK
+//! UNLOAD    Plan ─► Query ─► Catch ─► Relink ─► Grace ─► Drain ─► Fini ─► Check ─► Unmap ─► Reclaim ─► gone
+//!           │       │        │        │         │        │        │
+//!  back     │       │        │        └───┐     └────────┴────────┴─► Revert
+//!           ▼       ▼        ▼            ▼                           │
+//!        undone ◄──────── Uncatch ◄─── GraceBack ◄────────────────────┘
 //!
-//! POP     RELINK ─50─► GRACE ─51─► REVOKE ─52─► wedged
+//! POP       Relink ─► Grace ─► Revoke ─► wedged
+//!
+//! any command that does not come back:  Abandon ─► Revoke ─► wedged
 //! ```
 //!
-//! | edges | function |
-//! |---|---|
-//! | 1–3, 5–6, 8, 11–12, 14–17, 24, 28, 44, 50–52 | `done` |
-//! | 4, 7, 9, 10, 13 → FINI's answer, 22, 30, 46 | `returned` |
-//! | 20, 21, 25, 40 (a refused plan), 42 | `refused` |
-//! | 13, 29 | `nobody_inside` |
-//! | 26, 41, 43, 23 (cancelled, deadline, refused FINI) | `back` |
-//! | any command that faults or overruns (27 and its like): ABANDON, REVOKE, wedged | `overrun`, `wedge` |
+//! Every edge, the function that takes it, and when. A test (`the_drawing_is_the_machine`) holds the table and the
+//! machine together.
 //!
-//! Every step from REVERT on, and UNCATCH's own, is allocation-free; the only thing that can go wrong there is a
-//! command that faults or overruns, and that wedges the module.
+//! | # | transaction | from | to | function | when |
+//! |---|---|---|---|---|---|
+//! | 1 | load | Copy | Plan | `done` | the image is copied |
+//! | 2 | load | Plan | Map | `done` | nothing speaks against it |
+//! | 3 | load | Map | Init | `done` | mapped, relocated, affixed |
+//! | 4 | load | Init | Relink | `returned` | INIT has succeeded |
+//! | 5 | load | Relink | Grace | `done` | every patch is made |
+//! | 6 | load | Grace | Start | `done` | every core has synchronised |
+//! | 7 | load | Start | live | `returned` | the module is enabled |
+//! | 8 | load | Copy | undone | `refused` | nothing is held |
+//! | 9 | load | Copy | Reclaim | `back` | cancelled |
+//! | 10 | load | Plan | Reclaim | `refused` | a rule is broken; or cancelled |
+//! | 11 | load | Map | Reclaim | `refused` | no memory, or a refused write |
+//! | 12 | load | Map | Unmap | `back` | cancelled; INIT has not run |
+//! | 13 | load | Init | Unmap | `returned` | INIT refuses |
+//! | 14 | load | Init | Fini | `back` | cancelled while INIT ran |
+//! | 15 | load | Relink | GraceBack | `refused` | text is as it was, but somebody may have come in |
+//! | 16 | load | Relink | Revert | `back` | cancelled |
+//! | 17 | load | Grace | Revert | `back` | cancelled |
+//! | 18 | load | Start | Revert | `returned` | START refuses or overruns, or the text faults |
+//! | 19 | load | Revert | GraceBack | `done` | text is as it was |
+//! | 20 | load | GraceBack | Drain | `done` | nobody can come in any more |
+//! | 21 | load | Drain | Fini | `nobody_inside` | nobody is inside |
+//! | 22 | load | Fini | Check | `returned` | FINI has succeeded |
+//! | 23 | load | Check | Unmap | `done` | its registrations are revoked |
+//! | 24 | load | Unmap | Reclaim | `done` | nothing leads there |
+//! | 25 | load | Reclaim | undone | `done` | memory is as it was |
+//! | 26 | load | Init | Abandon | `overrun` | INIT does not come back |
+//! | 27 | load | GraceBack | Abandon | `done` | START did not come back |
+//! | 28 | load | Drain | Revoke | `back` | somebody stays inside, or the text faults |
+//! | 29 | load | Fini | Abandon | `overrun` | FINI does not come back |
+//! | 30 | load | Fini | Revoke | `returned` | FINI refuses: it can neither stay nor leave |
+//! | 31 | load | Abandon | Revoke | `done` | the worker is replaced |
+//! | 32 | load | Revoke | wedged | `done` | its registrations are revoked |
+//! | 33 | unload | Plan | Query | `done` | nobody depends on it |
+//! | 34 | unload | Query | Catch | `returned` | no veto |
+//! | 35 | unload | Catch | Relink | `returned` | it passes through; or, popped, the text faults |
+//! | 36 | unload | Relink | Grace | `done` | every patch is made |
+//! | 37 | unload | Grace | Drain | `done` | nobody can come in any more |
+//! | 38 | unload | Drain | Fini | `nobody_inside` | nobody is inside |
+//! | 39 | unload | Fini | Check | `returned` | FINI has succeeded; from here it completes |
+//! | 40 | unload | Check | Unmap | `done` | its registrations are revoked |
+//! | 41 | unload | Unmap | Reclaim | `done` | nothing leads there |
+//! | 42 | unload | Reclaim | gone | `done` | memory is given back |
+//! | 43 | unload | Plan | undone | `refused` | somebody depends on it; or cancelled |
+//! | 44 | unload | Query | undone | `returned` | it vetoes; or cancelled |
+//! | 45 | unload | Catch | undone | `returned` | CATCH refuses: nothing is re-linked yet |
+//! | 46 | unload | Catch | Uncatch | `back` | cancelled |
+//! | 47 | unload | Relink | GraceBack | `refused` | a refused write; text is as it was |
+//! | 48 | unload | Relink | Revert | `back` | cancelled |
+//! | 49 | unload | Grace | Revert | `back` | cancelled |
+//! | 50 | unload | Drain | Revert | `back` | the deadline, or cancelled |
+//! | 51 | unload | Fini | Revert | `returned` | FINI refuses |
+//! | 52 | unload | Revert | GraceBack | `done` | same index, same words |
+//! | 53 | unload | GraceBack | Uncatch | `done` | every core has synchronised |
+//! | 54 | unload | Uncatch | undone | `returned` | it resumes |
+//! | 55 | unload | Query | Abandon | `overrun` | QUERY does not come back; it stays linked |
+//! | 56 | unload | Catch | Abandon | `overrun` | CATCH does not come back; it stays linked |
+//! | 57 | unload | Fini | Abandon | `overrun` | FINI does not come back; it stays unlinked |
+//! | 58 | unload | Uncatch | Abandon | `overrun` | UNCATCH does not come back; it stays linked |
+//! | 59 | unload | Drain | Revoke | `module_faulted` | the text faults; it stays unlinked |
+//! | 60 | unload | Query | Relink | `module_faulted` | the text faults: popped |
+//! | 61 | unload | Uncatch | Relink | `module_faulted` | the text faults: popped |
+//! | 62 | unload | Grace | Abandon | `done` | popped |
+//! | 63 | unload | Relink | Abandon | `refused` | it could not be popped |
+//! | 64 | unload | Abandon | Revoke | `done` | the worker is replaced |
+//! | 65 | unload | Revoke | wedged | `done` | its registrations are revoked |
+//! | 66 | pop | Relink | Grace | `done` | every patch is made |
+//! | 67 | pop | Relink | Revoke | `refused` | it could not be popped |
+//! | 68 | pop | Grace | Revoke | `done` | every core has synchronised |
+//! | 69 | pop | Revoke | wedged | `done` | its registrations are revoked |
+//!
+//! A command that the module does not have is skipped: its step is entered and left at once.
+//!
+//! From `Revert` on, and in `Uncatch`, nothing allocates; the only thing that can go wrong there is a command that
+//! faults or overruns, and that wedges the module.
 
 use heapless::Vec;
 
 use crate::BLOCKERS_MAX;
-use crate::branch::Va;
 use crate::errno::Errno;
-use crate::name::Name;
-
-/// A module command (requirements section 2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u32)]
-pub enum Command {
-    /// Can you be unloaded now?
-    Query = 1,
-    /// Allocate; stay in pass-through.
-    Init = 2,
-    /// Leave pass-through.
-    Start = 3,
-    /// Pass through, flush, wake sleepers.
-    Catch = 4,
-    /// Resume as before CATCH.
-    Uncatch = 5,
-    /// Release everything.
-    Fini = 6,
-    /// Give your counters.
-    Stat = 7,
-    /// Module-specific.
-    Control = 8,
-}
-
-/// Where a transaction is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "drawn and explained at the head of the file")]
-pub enum Step {
-    Copy,
-    Plan,
-    Map,
-    Init,
-    Query,
-    Catch,
-    Relink,
-    Grace,
-    Start,
-    Drain,
-    Fini,
-    Check,
-    Unmap,
-    Reclaim,
-    Revert,
-    GraceBack,
-    Uncatch,
-    Abandon,
-    Revoke,
-}
-
-/// What the server does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Copy the image into memory of one's own. Answer: `Done` or `Refused` (nothing is held then).
-    Copy,
-    /// Parse, lay out and `plan_load`; or `plan_unload`, and see that the caller is not inside. Answer: `Done` or
-    /// `Refused`.
-    Plan,
-    /// Allocate, relocate, `affix`, map. Answer: `Done`, or `Refused` with all of it undone but the copy.
-    Map,
-    /// Start a command of the module on a worker, and the command deadline with this ticket. Answer: `Returned`,
-    /// `WorkerFaulted` or `Deadline`, with the ticket. Never blocks: answer later.
-    Command {
-        /// Which.
-        command: Command,
-        /// Names this wait.
-        ticket: u32,
-    },
-    /// `commit` the plan; for a pop, `plan_pop` first. Answer: `Done` or `Refused`.
-    Relink,
-    /// See to it that every core has synchronised since the last patch. Answer: `Done`.
-    Grace,
-    /// Start the drain deadline with this ticket and look who is inside. Answer: `NobodyInside` or `SomebodyInside`.
-    Drain {
-        /// Names this wait.
-        ticket: u32,
-    },
-    /// Look again who is inside. Answer: `NobodyInside` or `SomebodyInside`.
-    Look,
-    /// `revert` the plan. Answer: `Done`.
-    Revert,
-    /// Revoke what the module still has registered after its FINI, and report it as its defect. Answer: `Done`.
-    Check,
-    /// Unmap the module and `forget` it. Answer: `Done`.
-    Unmap,
-    /// Give its memory back. Answer: `Done`.
-    Reclaim,
-    /// Give up the worker that did not come back and replace it from the reserve. Answer: `Done`.
-    Abandon,
-    /// Revoke what a module beyond help has registered, and `wedge` it. Answer: `Done`.
-    Revoke,
-    /// Nothing: the next event comes from outside.
-    Wait,
-    /// The transaction is over; the next one may start.
-    Finish(Outcome),
-}
-
-/// What came of an action, or came from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The action was carried out.
-    Done,
-    /// The action could not be carried out, and nothing of it was.
-    Refused(Errno),
-    /// A worker came back from a command with 0 or an errno number.
-    Returned {
-        /// The wait that this ends.
-        ticket: u32,
-        /// What the module said.
-        result: i32,
-    },
-    /// A worker faulted in a command.
-    WorkerFaulted {
-        /// The wait that this ends.
-        ticket: u32,
-    },
-    /// A deadline passed.
-    Deadline {
-        /// The wait that this ends.
-        ticket: u32,
-    },
-    /// A look found no thread inside.
-    NobodyInside,
-    /// A look found threads inside; [`Transaction::blockers`] names them.
-    SomebodyInside,
-    /// A gate's tail or a timer says that somebody may have left.
-    LookAgain,
-    /// Somebody wants the transaction to end without effect: the user (ECANCELED), or a fault in another module
-    /// (EINTR). Ignored when it is too late.
-    Cancel(Errno),
-    /// A thread faulted in the text of the module that the transaction is about.
-    ModuleFaulted,
-}
-
-/// Why a transaction did not go forward.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Why {
-    /// A step was refused, with this errno number.
-    Refused(i32),
-    /// Somebody was still inside at the deadline.
-    StillInside,
-    /// A command did not come back in time.
-    Overran,
-    /// A command, or the module's text, faulted.
-    Faulted,
-    /// It was cancelled, with this errno number.
-    Canceled(i32),
-}
-
-impl Why {
-    /// The errno number that the caller gets.
-    #[must_use]
-    pub const fn errno(self) -> i32 {
-        match self {
-            Self::Refused(errno) | Self::Canceled(errno) => errno,
-            Self::StillInside | Self::Overran => Errno::ETIMEDOUT.number(),
-            Self::Faulted => Errno::EFAULT.number(),
-        }
-    }
-}
-
-/// At which step, and why, a transaction turned back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Cause {
-    /// The step that did not succeed.
-    pub step: Step,
-    /// Why.
-    pub why: Why,
-}
-
-/// How a transaction ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// The module is loaded and live.
-    Live,
-    /// The module is unloaded.
-    Gone,
-    /// Everything is as it was before.
-    Undone(Cause),
-    /// The module is wedged: linked as it was before, or, once its FINI has begun or its text has faulted, unlinked.
-    Wedged(Cause),
-}
-
-/// A thread that a drain found inside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Blocker {
-    /// The thread's number in its link domain.
-    pub thread: u32,
-    /// Where it is.
-    pub pc: Va,
-    /// The symbol through which it entered; empty if it is not known.
-    pub entry: Name,
-    /// Since when it is known to be inside, in timer ticks.
-    pub since: u64,
-}
+pub use crate::steps::{Action, Blocker, Cause, Command, Event, Outcome, Step, Why};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {

@@ -8,6 +8,8 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+
 use linker_core::transaction::{Blocker, Cause, Why};
 use linker_core::{
     Action, Command, Errno, Event, ModuleId, ModuleState, Outcome, ReferenceKind, Referent, Transaction,
@@ -29,6 +31,9 @@ enum Life {
 /// Choices that other than 0 mean that something goes wrong.
 const WORKS: usize = 0;
 
+/// Which transaction, from which step, to which step or outcome.
+type Edge = (&'static str, String, String);
+
 /// Carries out actions as the real server does.
 struct Server {
     world: World,
@@ -43,6 +48,8 @@ struct Server {
     choices: Vec<usize>,
     made: Vec<(usize, usize)>,
     actions: Vec<Action>,
+    kind: &'static str,
+    edges: BTreeSet<Edge>,
 }
 
 impl Server {
@@ -69,6 +76,8 @@ impl Server {
             choices: choices.to_vec(),
             made: Vec::new(),
             actions: Vec::new(),
+            kind: "load",
+            edges: BTreeSet::new(),
         }
     }
 
@@ -81,6 +90,8 @@ impl Server {
         server.choices = choices.to_vec();
         server.made.clear();
         server.actions.clear();
+        server.edges.clear();
+        server.kind = "unload";
         server
     }
 
@@ -118,7 +129,18 @@ impl Server {
     }
 
     fn step(&mut self, event: Event) -> Action {
-        self.transaction.step(event)
+        let from = format!("{:?}", self.transaction.current().unwrap());
+        let action = self.transaction.step(event);
+        let to = match (action, self.transaction.current()) {
+            (Action::Wait | Action::Look, _) => return action,
+            (Action::Finish(Outcome::Live), _) => "live".to_string(),
+            (Action::Finish(Outcome::Gone), _) => "gone".to_string(),
+            (Action::Finish(Outcome::Undone(_)), _) => "undone".to_string(),
+            (Action::Finish(Outcome::Wedged(_)), _) => "wedged".to_string(),
+            (_, step) => format!("{:?}", step.unwrap()),
+        };
+        self.edges.insert((self.kind, from, to));
+        action
     }
 
     fn carry_out(&mut self, action: Action) -> Event {
@@ -493,4 +515,47 @@ fn absent_commands_are_skipped() {
     assert_eq!(first, Action::Plan);
     plan_unload(&server.world.domain, server.id.unwrap(), &mut server.world.plan).unwrap();
     assert_eq!(server.transaction.step(Event::Done), Action::Relink);
+}
+
+/// The edges that every run with at most two faults takes.
+fn edges_taken() -> BTreeSet<Edge> {
+    let mut edges = BTreeSet::new();
+    every_run(2, |choices| {
+        let mut server = Server::new(choices);
+        let first = server.transaction.start_load().unwrap();
+        server.run(first);
+        edges.append(&mut server.edges);
+        server.made
+    });
+    every_run(2, |choices| {
+        let mut server = Server::loaded(choices);
+        let first = server.transaction.start_unload(server.image.commands).unwrap();
+        server.run(first);
+        edges.append(&mut server.edges);
+        server.made
+    });
+    every_run(1, |choices| {
+        let mut server = Server::loaded(choices);
+        server.kind = "pop";
+        let first = server.transaction.start_pop().unwrap();
+        server.run(first);
+        edges.append(&mut server.edges);
+        server.made
+    });
+    edges
+}
+
+#[test]
+fn the_drawing_is_the_machine() {
+    let source = include_str!("../src/transaction.rs");
+    let mut drawn = BTreeSet::new();
+    for (row, number) in source.lines().filter(|line| line.starts_with("//! | ")).skip(1).zip(1..) {
+        let cells: Vec<&str> = row.trim_start_matches("//!").split('|').map(str::trim).collect();
+        let [_, index, kind, from, to, function, _, _] = cells[..] else { panic!("{row}") };
+        assert_eq!(index, format!("{number}"));
+        let kind = ["load", "unload", "pop"].into_iter().find(|known| *known == kind).unwrap();
+        assert!(source.contains(&format!("fn {}(&mut self", function.trim_matches('`'))), "{row}");
+        assert!(drawn.insert((kind, from.to_string(), to.to_string())), "twice: {row}");
+    }
+    assert_eq!(drawn, edges_taken());
 }
