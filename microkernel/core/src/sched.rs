@@ -39,6 +39,16 @@ impl ReadyQueues {
         Self { bits: [0; LEVELS / 64], heads: [None; LEVELS], tails: [None; LEVELS] }
     }
 
+    #[cfg(test)]
+    pub(crate) fn heads(&self) -> &[Option<Tcb>; LEVELS] {
+        &self.heads
+    }
+
+    #[cfg(test)]
+    pub(crate) fn has(&self, priority: usize) -> bool {
+        self.bits[priority / 64] >> (priority % 64) & 1 != 0
+    }
+
     /// The highest priority with a ready thread.
     pub(crate) fn highest(&self) -> Option<usize> {
         let word = (0..self.bits.len()).rev().find(|&i| self.bits[i] != 0)?;

@@ -1,0 +1,91 @@
+//! What must hold between any two entries of the kernel.
+use super::world::World;
+use crate::cap::View;
+use crate::handle::Slot;
+use crate::machine::Machine;
+use crate::tcb::{QUEUED, SCHED_NEXT};
+use std::collections::BTreeSet;
+use std::vec::Vec;
+
+impl World {
+    /// Panics when an invariant does not hold.
+    pub(super) fn check(&self) {
+        self.check_links();
+        self.check_memory();
+        self.check_queues();
+    }
+
+    fn links(&self, slot: Slot) -> (u64, u64) {
+        (self.k.m.load(slot.addr() + 16) & !3, self.k.m.load(slot.addr() + 24))
+    }
+
+    /// The derivation list is doubly linked, and links name slots with capabilities.
+    fn check_links(&self) {
+        for slot in self.all_slots() {
+            let (prev, next) = self.links(slot);
+            if self.k.is_empty(slot) {
+                assert_eq!((prev, next), (0, 0), "an empty slot is in the list");
+                continue;
+            }
+            if prev != 0 {
+                assert_eq!(self.links(Slot::at(prev)).1, slot.addr(), "prev does not point back");
+                assert!(!self.k.is_empty(Slot::at(prev)));
+            }
+            if next != 0 {
+                assert_eq!(self.links(Slot::at(next)).0, slot.addr(), "next does not point back");
+                assert!(!self.k.is_empty(Slot::at(next)));
+            }
+        }
+    }
+
+    /// Objects do not overlap, except that untyped memory contains what was made of it; what lies in an untyped
+    /// lies below its free index and is among its descendants.
+    fn check_memory(&self) {
+        let mut objects: Vec<(u64, u64, View)> = Vec::new();
+        let mut untyped: Vec<(u64, u64, u64)> = Vec::new();
+        for slot in self.all_slots() {
+            let view = self.k.view(slot);
+            let Some((base, bits)) = view.memory() else { continue };
+            match view {
+                View::Untyped { free, .. } => {
+                    assert!(free <= 1 << bits);
+                    untyped.push((base, base + free, base + (1 << bits)));
+                }
+                _ => objects.push((base, base + (1 << bits), view)),
+            }
+        }
+        objects.sort_by_key(|&(start, end, _)| (start, end));
+        objects.dedup_by_key(|&mut (start, end, _)| (start, end));
+        for pair in objects.windows(2) {
+            assert!(pair[0].1 <= pair[1].0, "objects overlap: {:x?} {:x?}", pair[0], pair[1]);
+        }
+        for &(start, used, end) in &untyped {
+            for &(at, _, view) in &objects {
+                assert!(!(used..end).contains(&at), "{view:x?} lies in free memory of {start:x}");
+            }
+        }
+    }
+
+    /// Ready queues hold ready threads, each once, and the bits say which queues have any.
+    fn check_queues(&self) {
+        let mut seen = BTreeSet::new();
+        for (p, head) in self.k.ready.heads().iter().enumerate() {
+            assert_eq!(self.k.ready.has(p), head.is_some());
+            let mut next = *head;
+            while let Some(tcb) = next {
+                assert!(seen.insert(tcb.addr()), "a thread is queued twice");
+                assert!(self.k.state(tcb).is_runnable());
+                assert_eq!((self.k.get(tcb, QUEUED), self.k.priority(tcb)), (1, p));
+                assert_ne!(self.k.current(), Some(tcb), "the running thread is queued");
+                next = self.k.thread_link(tcb, SCHED_NEXT);
+            }
+        }
+        if let Some(current) = self.k.current() {
+            assert!(self.k.state(current).is_runnable());
+            assert!(
+                self.k.ready.highest().is_none_or(|p| p <= self.k.priority(current)),
+                "not the most urgent runs"
+            );
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Host tests: a story, a small world exhausted, naive models, and random system calls.
+//!
+//! `arena` is the machine, `world` a booted kernel with a way to make system calls, `check` what must
+//! hold between any two of them.
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests")]
+
+mod arena;
+mod check;
+mod derivation;
+mod fuzz;
+mod lookup;
+mod preemption;
+mod sched;
+mod story;
+mod world;
