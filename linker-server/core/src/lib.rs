@@ -7,9 +7,9 @@
 //!    always holds in it.
 //! 3. [`plan`] and [`difference`]: a plan is the difference between two sets of alias stacks seen from every call
 //!    site. [`load`] and [`unload`] only say which sets.
-//! 4. [`commit`]: all of a plan, or none of it.
+//! 4. [`mod@commit`]: all of a plan, or none of it.
 //! 5. [`transaction`]: the steps of a load and an unload, and the way back from each of them.
-//! 6. [`layout`], [`image`], [`relocate`]: a parsed image, where it lies, its bytes. [`text`]: the bytes of gates, slots and veneers.
+//! 6. [`mod@layout`], [`image`], [`mod@relocate`]: a parsed image, where it lies, its bytes. [`text`]: the bytes of gates, slots and veneers.
 //!
 //! # The idea in one paragraph
 //!

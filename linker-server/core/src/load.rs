@@ -163,8 +163,8 @@ impl Default for LoadOptions<'_> {
 
 /// Plans the load of a module. May refuse; nothing has changed then.
 ///
-/// Afterwards the plan says which bytes the image gets ([`crate::relocate`]), what [`crate::affix`] adds and what
-/// [`crate::commit`] patches.
+/// Afterwards the plan says which bytes the image gets ([`crate::relocate()`]), what [`crate::affix()`] adds and what
+/// [`crate::commit()`] patches.
 pub fn plan_load(
     domain: &LinkDomain,
     source: &impl Source,
