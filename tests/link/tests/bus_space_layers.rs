@@ -143,3 +143,25 @@ fn a_damaged_module_is_refused_or_loads_and_leaves() {
     println!("{tried} damaged images: {loaded} loaded, {refused} refused");
     assert!(loaded > 0 && refused > 0);
 }
+
+#[test]
+fn a_damaged_base_image_is_refused_or_carries_layers() {
+    let layer = Module::new("debug").refine(READ).write();
+    let (mut accepted, mut refused) = (0, 0);
+    let tried = singles(&base().write(), Share { index: 1, count: 30 }, |file| match Host::new(file) {
+        Ok(mut host) => {
+            host.check();
+            let before = host.snapshot();
+            if let Ok(id) = host.load(&layer) {
+                host.check();
+                host.unload(id).unwrap();
+            }
+            host.check();
+            assert_eq!(host.snapshot(), before);
+            accepted += 1;
+        }
+        Err(_) => refused += 1,
+    });
+    println!("{tried} damaged base images: {accepted} accepted, {refused} refused");
+    assert!(accepted > 0 && refused > 0);
+}
