@@ -8,9 +8,6 @@ use anyhow::{Context, Result};
 use crate::tools::{self, C_COMPILER};
 use crate::workspace::{CModule, Package, Workspace};
 
-/// Symbols that stay global in a module; all others that it defines become local.
-const KEPT_SYMBOLS: &str = "modlink_mod_*";
-
 /// Flags of every C module. The `-fno-` flags undo what some distributions' compilers switch on; the unwind tables
 /// are how the linker finds out who is inside.
 const C_FLAGS: &[&str] = &[
@@ -36,12 +33,15 @@ pub(crate) fn name_of(bin: &str) -> String {
 }
 
 /// Strips a linked module in two passes: `--strip-unneeded` alone leaves debug data.
+///
+/// Names of implementations stay, because `alias` shows them. Hidden symbols become local: `memcpy` and its like are weak
+/// and hidden, and the loader refuses weak symbols whose meaning no record gives.
 pub(crate) fn strip(linked: &Path, kmod: &Path) -> Result<()> {
     let objcopy = tools::of_toolchain("llvm-objcopy")?;
     let half = kmod.with_extension("half");
     tools::quietly(Command::new(&objcopy).arg("--strip-debug").args([linked, &half]))?;
     let mut second = Command::new(&objcopy);
-    second.args(["--strip-unneeded", "--wildcard"]).arg(format!("--keep-global-symbol={KEPT_SYMBOLS}"));
+    second.args(["--localize-hidden", "--strip-unneeded"]);
     tools::quietly(second.args([&half, kmod]))?;
     std::fs::remove_file(&half).with_context(|| half.display().to_string())
 }
