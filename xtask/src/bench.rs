@@ -8,14 +8,17 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
+use strata_host::cases;
 use strata_host::tables::Tables;
 
-use crate::build;
+use crate::build::{self, Images};
+use crate::progress;
 use crate::run::{until_stopped, virt};
 use crate::session::Session;
+use crate::test::AGENT;
 use crate::workspace::Workspace;
 
-/// How long all figures may take together.
+/// How long the figures of one case may take.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Names of the contract with the goal and the reference that the design states, where it states one.
@@ -53,16 +56,12 @@ struct Figure {
 /// `x bench`.
 pub(crate) fn bench(workspace: &Workspace, args: &BenchArgs) -> Result<ExitCode> {
     let images = build::all(workspace)?;
-    let mut qemu = virt(&images, "case=bench");
-    qemu.icount = true;
-    let mut session = Session::new(qemu.start()?, Tables::new(&images.tables));
-    let status = until_stopped(&mut session, TIMEOUT)?;
-    session.finish();
-    if status != Some(0) {
-        bail!("the machine stopped with {status:?}");
+    let cases = cases::read(&images.tables.join(AGENT))?;
+    let mut figures = Vec::new();
+    for case in cases.iter().filter(|case| case.flags & cases::flag::BENCH != 0) {
+        let _step = progress::step(format!("measuring {}", case.name));
+        figures.extend(measure(&images, &case.name).with_context(|| case.name.clone())?);
     }
-    let figures: Vec<Figure> =
-        session.figures.drain(..).map(|(name, milli, unit)| figure(name, milli, unit)).collect();
     println!("{:<28} {:>12} {:<14} {:>8} {:>10}", "NAME", "VALUE", "UNIT", "GOAL", "REFERENCE");
     for figure in &figures {
         let (goal, reference) = contract(&figure.name);
@@ -88,6 +87,22 @@ pub(crate) fn bench(workspace: &Workspace, args: &BenchArgs) -> Result<ExitCode>
         bail!("not measured: {}", missing.join(", "));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The figures of one case, in a machine of its own.
+fn measure(images: &Images, case: &str) -> Result<Vec<Figure>> {
+    let mut qemu = virt(images, &format!("case={case}"));
+    qemu.icount = true;
+    let mut session = Session::new(qemu.start()?, Tables::new(&images.tables));
+    let status = until_stopped(&mut session, TIMEOUT)?;
+    session.finish();
+    if let Some((_, _, message)) = session.verdicts.iter().find(|(_, passed, _)| !passed) {
+        bail!("{message}");
+    }
+    if status != Some(0) {
+        bail!("the machine stopped with {status:?}");
+    }
+    Ok(session.figures.into_iter().map(|(name, milli, unit)| figure(name, milli, unit)).collect())
 }
 
 fn figure(name: String, milli: u64, unit: String) -> Figure {

@@ -14,6 +14,9 @@ use crate::workspace::{Layer, Package, Role, Workspace};
 /// The package whose test boots the target: it needs the images and runs last.
 const ON_TARGET: &str = "on-target";
 
+/// The server that runs on-target cases, by its name in the boot archive.
+pub(crate) const AGENT: &str = "test-agent";
+
 /// Arguments of `x test`.
 #[derive(Args, Debug)]
 pub(crate) struct TestArgs {
@@ -103,17 +106,21 @@ fn host_tests(workspace: &Workspace, filters: &[String]) -> Result<()> {
     cargo::run(command.arg("--").args(filters))
 }
 
-/// The runner is told where the images are, and starts them through this program.
+/// The runner is told where the images are.
 fn on_target_tests(workspace: &Workspace, images: &Images, args: &TestArgs) -> Result<()> {
+    let kernel_tests = workspace.only(Role::RootTest)?;
+    let kernel_images = build::with_root(workspace, &kernel_tests.name)?;
+    let tables = std::env::join_paths([&images.tables, &kernel_images.tables])?;
     let run = |filter: Option<&String>| -> Result<()> {
         let mut command = cargo::cargo(workspace, "test");
         command.args(["-p", ON_TARGET, "--"]).args(filter);
         if args.list {
             command.arg("--list");
         }
-        command
-            .env("STRATA_XTASK", std::env::current_exe()?)
-            .env("STRATA_KERNEL_IMAGE", &images.kernel_image);
+        command.env("STRATA_IMAGE", &images.kernel_image).env("STRATA_IMAGES_DIR", &tables);
+        command.env("STRATA_AGENT_ELF", images.tables.join(AGENT));
+        command.env("STRATA_KERNEL_TESTS_IMAGE", &kernel_images.kernel_image);
+        command.env("STRATA_KERNEL_TESTS_ELF", cargo::product(workspace, USER_TARGET, &kernel_tests.name));
         cargo::run(&mut command)
     };
     if args.filters.is_empty() {
