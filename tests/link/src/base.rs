@@ -10,7 +10,8 @@ use kmod::records::fnv1a;
 /// Where the text of the image stands.
 pub const TEXT: u64 = 0x1000_0000;
 const RECORDS: u64 = 0x1000_2000;
-const DATA: u64 = 0x1000_4000;
+/// Where its data stands: the pointers come first.
+pub const DATA: u64 = 0x1000_4000;
 
 /// A small base image: some symbols with defaults, a caller of each, one table of pointers.
 #[derive(Clone, Debug)]

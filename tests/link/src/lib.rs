@@ -6,14 +6,19 @@
 //! * [`place`]: a small loader whose every changed byte and every resolved address is accounted for.
 //! * [`host`]: a link domain on the host, from the bytes of images to linked text that can be followed.
 //! * [`mutate`]: every field truncated, flipped and enlarged.
+//! * [`world`], [`machine`]: a link domain made of real bytes, and a thread that runs in it.
+//! * [`behaviour`]: stories in text files, one for each behaviour of the linker.
 //!
-//! The oracles are O1 to O4 and O7 of the project's reliability rules.
+//! The oracles are O1 to O5 and O7 of the project's reliability rules.
 #![allow(clippy::unwrap_used)]
 
 pub mod base;
+pub mod behaviour;
 pub mod host;
 pub mod image;
 pub mod judge;
+pub mod machine;
 pub mod module;
 pub mod mutate;
 pub mod place;
+pub mod world;

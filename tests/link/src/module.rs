@@ -64,6 +64,8 @@ pub enum Op {
     IfZero(String),
     /// `tbz` to a function of the module.
     IfBitClear(String),
+    /// A call through the first pointer in `.data`.
+    CallPointer,
     /// Any other word.
     Word(u32),
 }
@@ -355,6 +357,7 @@ impl Op {
             Self::Load(_, log2) => vec![0x9000_0002, load(*log2).1],
             Self::IfZero(_) => vec![0x3400_0000],
             Self::IfBitClear(_) => vec![0x3608_0000],
+            Self::CallPointer => vec![0x9000_0010, 0xf940_0210, 0xd63f_0200],
             Self::Word(word) => vec![*word],
         }
     }
@@ -377,6 +380,11 @@ impl Op {
             }
             Self::IfZero(name) => one(RelocKind::Condbr19, name),
             Self::IfBitClear(name) => one(RelocKind::Tstbr14, name),
+            Self::CallPointer => vec![
+                (Some(RelocKind::AdrPrelPgHi21), Some(".data")),
+                (Some(RelocKind::Ldst64AbsLo12Nc), Some(".data")),
+                (None, None),
+            ],
             Self::Word(_) => vec![(None, None)],
         }
     }
