@@ -151,7 +151,7 @@ impl BaseImage {
         for field in [0xb11d, TEXT, fixups, fixups + 16] {
             bytes.extend_from_slice(&field.to_le_bytes());
         }
-        bytes.extend_from_slice(&name_field("small-base", 32));
+        bytes.extend_from_slice(&name_field("base", 32));
         bytes.extend_from_slice(&[0; 8]);
         bytes
     }

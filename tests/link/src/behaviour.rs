@@ -6,8 +6,8 @@
 //! module user: pointer voidop; weak use_it 5 through
 //!
 //! load debug
-//! stack bus_space_read_4: debug small-base
-//! call bus_space_read_4 = 0x12: debug small-base
+//! stack bus_space_read_4: debug base
+//! call bus_space_read_4 = 0x12: debug base
 //! load second fails EEXIST
 //! unload debug
 //! as at the start
@@ -18,9 +18,10 @@
 //! (a refiner calls what it refines); `import SYMBOL`; `pointer SYMBOL`; `blocks` (the last alias may block);
 //! `fingerprint NUMBER` (of the last alias or import); `big SIZE` (zeros).
 
-use crate::base::BaseImage;
-use crate::module::{FINGERPRINT, Module, Op, RET};
-use crate::world::World;
+use crate::base::{BaseImage, DATA};
+use crate::machine::{OUTSIDE, Stop};
+use crate::module::{FINGERPRINT, Module, Op, POP, PUSH, RET};
+use crate::world::{Answer, World};
 use kmod::records::{ALIAS_EXPORT, ALIAS_REFINE, ALIAS_STRONG, ALIAS_WEAK};
 use linker_core::Binding;
 use std::collections::BTreeMap;
@@ -42,6 +43,7 @@ pub fn tell(story: &str) -> Result<(), String> {
 }
 
 struct Teller {
+    base: BaseImage,
     world: World,
     modules: BTreeMap<String, Module>,
     start: String,
@@ -49,9 +51,10 @@ struct Teller {
 
 impl Teller {
     fn new() -> Self {
-        let world = World::new(BaseImage::small());
+        let base = BaseImage::small();
+        let world = World::new(&base.write()).unwrap();
         let start = world.snapshot();
-        Self { world, modules: BTreeMap::new(), start }
+        Self { base, world, modules: BTreeMap::new(), start }
     }
 
     fn line(&mut self, line: &str) -> Result<(), String> {
@@ -82,7 +85,10 @@ impl Teller {
             }
             ["stack", symbol] => equal(&self.world.stack(symbol), after.unwrap_or_default()),
             ["call", symbol, "=", result] => self.call(symbol, result, after),
-            ["pointer", "=", result] => expect(self.world.call_pointer(1), result, after),
+            ["pointer", "=", result] => {
+                let pointer = self.world.memory.read_64(DATA).ok_or("the base image keeps a pointer")?;
+                expect(self.world.run(pointer, 1, OUTSIDE), result, after)
+            }
             ["enter", symbol, "=", result] => expect(self.world.call_introduced(symbol, 1), result, after),
             ["remember"] => {
                 self.start = self.world.snapshot();
@@ -145,16 +151,21 @@ impl Teller {
         equal(&self.world.snapshot(), &before)
     }
 
+    /// The base image calls by `bl` and by `b`: a tail call is a call.
     fn call(&mut self, symbol: &str, result: &str, names: Option<&str>) -> Result<(), String> {
-        expect(self.world.call(symbol, 1), result, names)
+        let index = self
+            .base
+            .weak
+            .iter()
+            .position(|weak| weak == symbol)
+            .ok_or("the base image has no such symbol")?;
+        let at = self.base.call_address(index);
+        expect(self.world.run(at, 1, at + 4), result, names)?;
+        expect(self.world.run(at + 4, 1, OUTSIDE), result, names)
     }
 }
 
-fn expect(
-    answer: Result<crate::world::Answer, crate::machine::Stop>,
-    result: &str,
-    names: Option<&str>,
-) -> Result<(), String> {
+fn expect(answer: Result<Answer, Stop>, result: &str, names: Option<&str>) -> Result<(), String> {
     let (value, who) = answer.map_err(|stop| format!("{stop:x?}"))?;
     equal(&format!("{value:#x}"), result)?;
     names.map_or(Ok(()), |names| equal(&who, names))
@@ -225,9 +236,9 @@ fn body(kind: u8, symbol: &str, digit: u32, how: &[&str]) -> Result<Vec<Op>, Str
     // stp x29, x30, [sp, #-16]! … ldp; lsl x0, x0, #4; add x0, x0, #digit
     let frame = call.is_some();
     let mut body = Vec::new();
-    body.extend(frame.then_some(Op::Word(0xa9bf_7bfd)));
+    body.extend(frame.then_some(Op::Word(PUSH)));
     body.extend(call);
-    body.extend(frame.then_some(Op::Word(0xa8c1_7bfd)));
+    body.extend(frame.then_some(Op::Word(POP)));
     body.extend([Op::Word(0xd37c_ec00), Op::Word(0x9100_0000 | digit << 10), Op::Word(RET)]);
     Ok(body)
 }

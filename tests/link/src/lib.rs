@@ -4,7 +4,6 @@
 //! * [`module`], [`base`]: module and base images from a few words about their functions.
 //! * [`judge`]: accepted images read again by the `object` crate, an independent parser that must agree.
 //! * [`place`]: a small loader whose every changed byte and every resolved address is accounted for.
-//! * [`host`]: a link domain on the host, from the bytes of images to linked text that can be followed.
 //! * [`mutate`]: every field truncated, flipped and enlarged.
 //! * [`world`], [`machine`]: a link domain made of real bytes, and a thread that runs in it.
 //! * [`behaviour`]: stories in text files, one for each behaviour of the linker.
@@ -14,7 +13,6 @@
 
 pub mod base;
 pub mod behaviour;
-pub mod host;
 pub mod image;
 pub mod judge;
 pub mod machine;

@@ -8,7 +8,7 @@ use linker_core::{Refused, TextSpace, Va};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a page may be used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
     /// Fetched and read; written by the linker only.
     Text,
@@ -18,15 +18,24 @@ pub enum Access {
     Data,
 }
 
-/// Memory of a link domain, in words.
+/// Memory of a link domain, in pages.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    words: BTreeMap<u64, (Access, u32)>,
+    pages: BTreeMap<u64, Page>,
     /// Words of text that were written since the last publication.
     unpublished: BTreeSet<u64>,
     /// Counts down; the write that finds zero is refused, once.
     pub refuse_after: Option<usize>,
 }
+
+/// A page and what it may be used for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Page {
+    access: Access,
+    bytes: Box<[u8; PAGE_SIZE]>,
+}
+
+const PAGE_SIZE: usize = 4096;
 
 /// Why the machine stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,49 +66,76 @@ const SHADOW: u64 = THREAD + 256;
 const STACK_TOP: u64 = 0x1710_1000;
 
 impl Memory {
-    /// Maps bytes; a multiple of four, at a multiple of four.
-    pub fn map(&mut self, at: u64, bytes: &[u8], access: Access) {
-        assert!(at.is_multiple_of(4), "mappings begin on words");
-        for (word, address) in bytes.chunks(4).zip((at..).step_by(4)) {
-            let word = (0..).zip(word).fold(0, |all, (index, byte)| all | u32::from(*byte) << (8 * index));
-            self.words.insert(address, (access, word));
+    /// Makes pages of zeros: all that the range touches and that are not there yet.
+    pub fn map(&mut self, start: u64, size: u64, access: Access) {
+        for page in pages(start, size) {
+            self.pages.entry(page).or_insert_with(|| Page { access, bytes: Box::new([0; PAGE_SIZE]) });
         }
     }
 
-    /// Takes a range away.
-    pub fn unmap(&mut self, at: u64, size: u64) {
-        let gone: Vec<u64> = self.words.range(at..at + size).map(|(address, _)| *address).collect();
-        for address in gone {
-            self.words.remove(&address);
+    /// Fills bytes of pages that are there.
+    ///
+    /// # Panics
+    /// Where a page is not.
+    pub fn fill(&mut self, at: u64, bytes: &[u8]) {
+        for (byte, at) in bytes.iter().zip(at..) {
+            *self.byte(at).expect("the page was made before") = *byte;
         }
     }
 
-    /// Everything that is mapped, with its contents: two memories are the same if these are.
-    #[must_use]
-    pub const fn contents(&self) -> &BTreeMap<u64, (Access, u32)> {
-        &self.words
+    /// Takes pages away.
+    pub fn unmap(&mut self, start: u64, size: u64) {
+        for page in pages(start, size) {
+            self.pages.remove(&page);
+        }
+    }
+
+    /// The pages outside a range, with their contents and permissions.
+    pub fn pages_outside(&self, range: std::ops::Range<u64>) -> impl Iterator<Item = (u64, &Page)> {
+        let address = |page: &u64| page * PAGE_SIZE as u64;
+        self.pages
+            .iter()
+            .filter(move |(page, _)| !range.contains(&address(page)))
+            .map(|(page, held)| (*page, held))
     }
 
     /// Reads 64 bits.
+    #[must_use]
     pub fn read_64(&self, at: u64) -> Option<u64> {
-        let half = |at| self.words.get(&at).map(|(_, word)| u64::from(*word));
-        Some(half(at)? | half(at + 4)? << 32)
+        Some(u64::from(self.word(at)?.1) | u64::from(self.word(at.wrapping_add(4))?.1) << 32)
+    }
+
+    fn word(&self, at: u64) -> Option<(Access, u32)> {
+        let page = self.pages.get(&(at / PAGE_SIZE as u64))?;
+        let offset = usize::try_from(at % PAGE_SIZE as u64).ok()?;
+        let bytes = page.bytes.get(offset..)?.first_chunk()?;
+        Some((page.access, u32::from_le_bytes(*bytes)))
+    }
+
+    fn byte(&mut self, at: u64) -> Option<&mut u8> {
+        let offset = usize::try_from(at % PAGE_SIZE as u64).ok()?;
+        self.pages.get_mut(&(at / PAGE_SIZE as u64))?.bytes.get_mut(offset)
     }
 
     fn write_64(&mut self, at: u64, value: u64) -> Result<(), Stop> {
-        for (address, half) in [(at, value & 0xffff_ffff), (at + 4, value >> 32)] {
-            match self.words.get_mut(&address) {
-                Some((Access::Data, word)) => *word = u32::try_from(half).map_err(|_| Stop::Write(at))?,
-                _ => return Err(Stop::Write(address)),
-            }
+        if self.word(at).is_none_or(|(access, _)| access != Access::Data) || !at.is_multiple_of(8) {
+            return Err(Stop::Write(at));
         }
+        self.fill(at, &value.to_le_bytes());
         Ok(())
     }
 }
 
+/// The numbers of the pages that a range touches.
+fn pages(start: u64, size: u64) -> std::ops::Range<u64> {
+    let first = start / PAGE_SIZE as u64;
+    let last = (start + size).div_ceil(PAGE_SIZE as u64);
+    if size == 0 { first..first } else { first..last }
+}
+
 impl TextSpace for Memory {
     fn read(&self, at: Va) -> Option<u32> {
-        self.words.get(&at.0).filter(|(access, _)| *access == Access::Text).map(|(_, word)| *word)
+        self.word(at.0).filter(|(access, _)| *access == Access::Text).map(|(_, word)| word)
     }
 
     fn write(&mut self, at: Va, bits: u32) -> Result<(), Refused> {
@@ -108,10 +144,8 @@ impl TextSpace for Memory {
             return Err(Refused);
         }
         self.refuse_after = self.refuse_after.map(|left| left - 1);
-        match self.words.get_mut(&at.0) {
-            Some((Access::Text, word)) => *word = bits,
-            _ => return Err(Refused),
-        }
+        self.read(at).filter(|_| at.0.is_multiple_of(4)).ok_or(Refused)?;
+        self.fill(at.0, &bits.to_le_bytes());
         self.unpublished.insert(at.0);
         Ok(())
     }
@@ -134,8 +168,8 @@ pub struct Machine<'m> {
 impl<'m> Machine<'m> {
     /// A thread with a stack, a thread block and an empty shadow stack.
     pub fn new(memory: &'m mut Memory) -> Self {
-        memory.map(THREAD, &[0; 4096], Access::Data);
-        memory.map(STACK_TOP - 4096, &[0; 4096], Access::Data);
+        memory.map(THREAD, 4096, Access::Data);
+        memory.map(STACK_TOP - 4096, 4096, Access::Data);
         let mut registers = [0; 32];
         registers[31] = STACK_TOP;
         let machine = Self { memory, registers, pc: OUTSIDE, went: Vec::new() };

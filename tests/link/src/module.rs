@@ -87,6 +87,10 @@ pub struct AliasOf {
 
 /// `ret`.
 pub const RET: u32 = 0xd65f_03c0;
+/// `stp x29, x30, [sp, #-16]!`.
+pub const PUSH: u32 = 0xa9bf_7bfd;
+/// `ldp x29, x30, [sp], #16`.
+pub const POP: u32 = 0xa8c1_7bfd;
 
 /// The fingerprint of every symbol, where a test does not say otherwise.
 pub const FINGERPRINT: u64 = 0x5eed_5eed_5eed_5eed;
@@ -151,7 +155,7 @@ impl Module {
     #[must_use]
     pub fn refine(self, symbol: &str) -> Self {
         let below = format!("super_{symbol}");
-        self.alias(ALIAS_REFINE, symbol, &[Op::Call(below), Op::Word(RET)])
+        self.alias(ALIAS_REFINE, symbol, &[Op::Word(PUSH), Op::Call(below), Op::Word(POP), Op::Word(RET)])
     }
 
     /// Offers a function by name.

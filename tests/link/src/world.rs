@@ -1,9 +1,8 @@
 //! A link domain made of real bytes: images are parsed, laid out, planned, relocated, linked and run.
 
-use crate::base::BaseImage;
 use crate::machine::{Access, Machine, Memory, OUTSIDE, Stop};
 use kmod::base::Permission;
-use kmod::{BaseObject, Object, ParseError, SectionKind};
+use kmod::{BaseError, BaseObject, Object, ParseError};
 use linker_core::layout::LayoutError;
 use linker_core::relocate::RelocateError;
 use linker_core::{
@@ -12,6 +11,7 @@ use linker_core::{
     relocate, relocate_base, revert,
 };
 use std::fmt::Write;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 const LINKER_TEXT: u64 = 0x1200_0000;
 const LINKER_TEXT_SIZE: usize = 64 << 10;
@@ -24,6 +24,8 @@ const LOG_INDICES: u64 = 100;
 pub enum Refusal {
     /// By the parser.
     Parse(ParseError),
+    /// By the parser of base images.
+    Base(BaseError),
     /// By layout.
     Layout(LayoutError),
     /// By the plan.
@@ -39,7 +41,7 @@ impl Refusal {
     #[must_use]
     pub const fn errno(&self) -> Errno {
         match self {
-            Self::Parse(_) => Errno::ENOEXEC,
+            Self::Parse(_) | Self::Base(_) => Errno::ENOEXEC,
             Self::Layout(error) => error.errno(),
             Self::Plan(error) => error.errno(),
             Self::Relocate(error) => error.errno(),
@@ -63,7 +65,6 @@ pub struct World {
     plan: Box<LinkPlan>,
     /// What is mapped.
     pub memory: Memory,
-    base: BaseImage,
     modules: Vec<Pages>,
     /// How modules are loaded.
     pub options: LoadOptions<'static>,
@@ -75,45 +76,45 @@ pub type Answer = (u64, String);
 impl World {
     /// A link domain with this base image.
     ///
+    /// # Errors
+    /// [`Refusal`].
+    ///
     /// # Panics
-    /// Where the base image is not accepted: the test made it.
-    #[must_use]
-    pub fn new(base: BaseImage) -> Self {
+    /// Where the linker's books do not hold afterwards.
+    pub fn new(file: &[u8]) -> Result<Self, Refusal> {
         let mut world = Self {
             domain: Box::new(LinkDomain::EMPTY),
             plan: Box::new(LinkPlan::EMPTY),
             memory: Memory::default(),
-            base,
             modules: Vec::new(),
             options: LoadOptions::default(),
         };
-        let file = world.base.write();
-        let object = BaseObject::parse(&file).unwrap();
-        world.memory.map(LINKER_TEXT, &vec![0; LINKER_TEXT_SIZE], Access::Text);
+        let object = BaseObject::parse(file).map_err(Refusal::Base)?;
+        world.memory.map(LINKER_TEXT, LINKER_TEXT_SIZE as u64, Access::Text);
         world.domain.open(Va(LINKER_TEXT), LINKER_TEXT_SIZE);
-        plan_base(&world.domain, &BaseSource { object: &object }, &mut world.plan).unwrap();
+        plan_base(&world.domain, &BaseSource { object: &object }, &mut world.plan).map_err(Refusal::Plan)?;
         for segment in object.segments() {
             let mut bytes = segment.bytes.to_vec();
-            bytes.resize(usize::try_from(segment.size).unwrap(), 0);
+            let size = bytes.len() as u64;
             relocate_base(&object, &world.plan, |at, kind, slot| {
-                let Some(offset) = at.0.checked_sub(segment.address).filter(|offset| *offset < segment.size)
-                else {
+                let Some(offset) = at.0.checked_sub(segment.address).filter(|offset| *offset < size) else {
                     return Ok(());
                 };
                 aarch64_reloc::apply(kind, at.0, slot.0, &mut bytes[usize::try_from(offset).unwrap()..])
             })
-            .unwrap();
+            .map_err(Refusal::Relocate)?;
             let access = match segment.permission {
                 Permission::ReadExecute => Access::Text,
                 Permission::ReadOnly => Access::Constants,
                 Permission::ReadWrite => Access::Data,
             };
-            world.memory.map(segment.address, &bytes, access);
+            world.memory.map(segment.address, segment.size, access);
+            world.memory.fill(segment.address, &bytes);
         }
-        affix(&mut world.plan, &mut world.domain, &mut world.memory).unwrap();
-        commit(&mut world.plan, &mut world.domain, &mut world.memory).unwrap();
+        affix(&mut world.plan, &mut world.domain, &mut world.memory).map_err(Refusal::Commit)?;
+        commit(&mut world.plan, &mut world.domain, &mut world.memory).map_err(Refusal::Commit)?;
         world.check();
-        world
+        Ok(world)
     }
 
     /// Loads an image: everything of it, or nothing.
@@ -138,10 +139,10 @@ impl World {
         for (extent, access) in
             [(layout.text, Access::Text), (layout.rodata, Access::Constants), (layout.data, Access::Data)]
         {
-            self.memory.map(extent.start.0, &vec![0; usize::try_from(extent.size).unwrap()], access);
+            self.memory.map(extent.start.0, extent.size, access);
         }
         for (kind, bytes) in sections {
-            self.write(layout.section(kind).0, &bytes, kind);
+            self.memory.fill(layout.section(kind).0, &bytes);
         }
         let pages = Pages { id: self.plan.module(), start, size: layout.size() };
         if let Err(error) = affix(&mut self.plan, &mut self.domain, &mut self.memory) {
@@ -154,25 +155,6 @@ impl World {
             return Err(Refusal::Commit(error));
         }
         Ok(pages.id)
-    }
-
-    /// Fills part of pages that are mapped; sections need not begin or end on words.
-    fn write(&mut self, at: u64, bytes: &[u8], kind: SectionKind) {
-        let access = match kind {
-            SectionKind::Text => Access::Text,
-            SectionKind::Rodata => Access::Constants,
-            _ => Access::Data,
-        };
-        let first = at & !3;
-        let mut words = Vec::new();
-        let whole = (at - first + bytes.len() as u64).next_multiple_of(4);
-        for address in (first..first + whole).step_by(4) {
-            let old = self.memory.contents().get(&address).map_or(0, |(_, word)| *word);
-            words.extend_from_slice(&old.to_le_bytes());
-        }
-        let skip = usize::try_from(at - first).unwrap();
-        words[skip..skip + bytes.len()].copy_from_slice(bytes);
-        self.memory.map(first, &words, access);
     }
 
     fn free_pages(&self, size: u64) -> u64 {
@@ -195,6 +177,17 @@ impl World {
     #[must_use]
     pub fn find(&self, name: &str) -> ModuleId {
         self.domain.find_module(name.as_bytes()).map(linker_core::Module::id).unwrap()
+    }
+
+    /// Unlinks and reclaims the module of this name.
+    ///
+    /// # Errors
+    /// [`Refusal`]; then everything is as it was.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn unload_by_name(&mut self, name: &str) -> Result<(), Refusal> {
+        self.unload(self.find(name))
     }
 
     /// Unlinks and reclaims a module.
@@ -232,34 +225,6 @@ impl World {
         self.memory.unmap(pages.start, pages.size);
     }
 
-    /// Calls a symbol from the base image, by `BL` and by tail call; both must do the same.
-    ///
-    /// # Errors
-    /// [`Stop`].
-    ///
-    /// # Panics
-    /// Where the base image has no such symbol, or the two calls differ.
-    pub fn call(&mut self, symbol: &str, argument: u64) -> Result<Answer, Stop> {
-        let index = self.base.weak.iter().position(|weak| weak == symbol).unwrap();
-        let at = self.base.call_address(index);
-        let called = self.run(at, argument, at + 4)?;
-        let jumped = self.run(at + 4, argument, OUTSIDE)?;
-        assert_eq!(called, jumped, "a tail call is a call");
-        Ok(called)
-    }
-
-    /// Calls through the pointer that the base image keeps.
-    ///
-    /// # Errors
-    /// [`Stop`].
-    ///
-    /// # Panics
-    /// Where it keeps none.
-    pub fn call_pointer(&mut self, argument: u64) -> Result<Answer, Stop> {
-        let pointer = self.memory.read_64(crate::base::DATA).unwrap();
-        self.run(pointer, argument, OUTSIDE)
-    }
-
     /// Calls a module's function by the symbol that it introduces.
     ///
     /// # Errors
@@ -273,7 +238,11 @@ impl World {
         self.run(entry, argument, OUTSIDE)
     }
 
-    fn run(&mut self, entry: u64, argument: u64, until: u64) -> Result<Answer, Stop> {
+    /// Calls `entry` and says what it returned and who ran; ends at `until`, too.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn run(&mut self, entry: u64, argument: u64, until: u64) -> Result<Answer, Stop> {
         let mut machine = Machine::new(&mut self.memory);
         let result = machine.call(entry, argument, until);
         let went = std::mem::take(&mut machine.went);
@@ -334,15 +303,11 @@ impl World {
         }
         writeln!(out, "{} {}", self.domain.linker_text_used(), self.domain.site_count()).unwrap();
         let end = LINKER_TEXT + LINKER_TEXT_SIZE as u64;
-        let mut hash = 0u64;
-        for (at, (access, word)) in
-            self.memory.contents().iter().filter(|(at, _)| !(LINKER_TEXT..end).contains(at))
-        {
-            for part in [*at, u64::from(*word), *access as u64] {
-                hash = (hash ^ part).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
-            }
+        let mut hasher = DefaultHasher::new();
+        for page in self.memory.pages_outside(LINKER_TEXT..end) {
+            page.hash(&mut hasher);
         }
-        writeln!(out, "{hash:x}").unwrap();
+        writeln!(out, "{:x}", hasher.finish()).unwrap();
         out
     }
 }

@@ -27,7 +27,7 @@ fn seed_story() {
     let small = BaseImage::small();
     let file = small.write();
     let base = BaseObject::parse(&file).unwrap();
-    assert_eq!((base.base().name, base.base().version, base.base().worker_entry), ("small-base", 9, TEXT));
+    assert_eq!((base.base().name, base.base().version, base.base().worker_entry), ("base", 9, TEXT));
 
     let aliases: Vec<_> =
         base.aliases().map(|alias| (alias.name, alias.kind, alias.implementation)).collect();

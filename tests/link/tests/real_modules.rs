@@ -5,9 +5,9 @@
 #![allow(clippy::unwrap_used)]
 
 use kmod::{BaseObject, Object, SectionKind};
-use link_tests::host::{Host, HostError};
 use link_tests::judge::judge;
 use link_tests::place::load;
+use link_tests::world::{Refusal, World};
 use linker_core::PlanError;
 use std::path::PathBuf;
 
@@ -71,33 +71,34 @@ fn built_base_images_are_read() {
 fn built_modules_link_over_the_built_base() {
     let modules = files(|name| name.ends_with(".kmod"));
     for base in files(|name| name.ends_with(".elf") || name == "base") {
-        let mut host = Host::new(&std::fs::read(&base).unwrap()).unwrap_or_else(|error| panic!("{error:?}"));
-        host.check();
-        let empty = host.snapshot();
+        let mut world =
+            World::new(&std::fs::read(&base).unwrap()).unwrap_or_else(|error| panic!("{error:?}"));
+        world.check();
+        let empty = world.snapshot();
         // One after the other, each in and out.
         for path in &modules {
-            let Ok(id) = host.load(&std::fs::read(path).unwrap()) else { continue };
-            host.check();
-            host.unload(id).unwrap();
-            assert_eq!(host.snapshot(), empty, "{} leaves no trace", path.display());
+            let Ok(id) = world.load(&std::fs::read(path).unwrap()) else { continue };
+            world.check();
+            world.unload(id).unwrap();
+            assert_eq!(world.snapshot(), empty, "{} leaves no trace", path.display());
         }
         // All at once, and out again in the order in which they came: whoever is needed waits.
         let mut loaded = Vec::new();
         for path in modules.iter().chain(&modules) {
-            match host.load(&std::fs::read(path).unwrap()) {
+            match world.load(&std::fs::read(path).unwrap()) {
                 Ok(id) => loaded.push(id),
-                Err(HostError::Plan(PlanError::ModuleExists(_))) => {}
+                Err(Refusal::Plan(PlanError::ModuleExists(_))) => {}
                 Err(error) => println!("{}: {error:?}", path.display()),
             }
-            host.check();
+            world.check();
         }
         println!("{} modules over {}", loaded.len(), base.display());
         while !loaded.is_empty() {
             let before = loaded.len();
-            loaded.retain(|id| host.unload(*id).is_err());
-            host.check();
+            loaded.retain(|id| world.unload(*id).is_err());
+            world.check();
             assert!(loaded.len() < before, "somebody can always leave");
         }
-        assert_eq!(host.snapshot(), empty);
+        assert_eq!(world.snapshot(), empty);
     }
 }
