@@ -4,11 +4,13 @@
 //! one of these what to do, does it with the kernel, and tells the book that it is done; a host
 //! test can therefore walk every state. Reading order: [`buddy`] (which block of untyped memory),
 //! [`slots`] (which capability slots), [`window`] (which addresses of the link domain),
-//! [`ledger`] (who pays), [`queue`] (whose turn it is).
+//! [`ledger`] (who pays), [`queue`] (whose turn it is), [`deadlines`] (what has
+//! taken too long).
 #![no_std]
 #![forbid(unsafe_code)]
 
 pub mod buddy;
+pub mod deadlines;
 pub mod ledger;
 pub mod queue;
 pub mod slots;

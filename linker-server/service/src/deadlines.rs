@@ -3,6 +3,7 @@
 //! Setting one is a store and a signal; the linker server never waits for the timer. A signal says only
 //! that some deadline may have passed: the clock decides, so that a lost or doubled signal does no harm.
 
+use linker_books::deadlines::Deadlines as Due;
 use linker_space::asm::{ticks, ticks_a_second};
 use strata_protocol::caps;
 use strata_protocol::timer::{DEADLINES_MAX, DeadlinePage};
@@ -24,38 +25,34 @@ const _: () = assert!(PURPOSES.len() <= DEADLINES_MAX);
 /// The linker server's deadlines.
 pub struct Deadlines {
     page: &'static DeadlinePage,
-    due: [Option<(u64, u32)>; PURPOSES.len()],
+    due: Due<{ PURPOSES.len() }>,
 }
 
 impl Deadlines {
     /// None set.
     #[must_use]
     pub const fn new(page: &'static DeadlinePage) -> Self {
-        Self { page, due: [None; PURPOSES.len()] }
+        Self { page, due: Due::new() }
     }
 
     /// Sets a deadline `ms` from now; `ticket` comes back when it passes.
     pub fn set(&mut self, purpose: Purpose, ms: u32, ticket: u32) {
         let at = ticks() + ticks_a_second() * u64::from(ms) / 1000;
-        self.due[purpose as usize] = Some((at, ticket));
+        self.due.set(purpose as usize, at, ticket);
         self.page.set(purpose as usize, at);
         sel4_sys::seL4_Signal(caps::slot::TIMER_SIGNAL);
     }
 
     /// Takes a deadline away. The timer server may still signal for it once.
     pub fn clear(&mut self, purpose: Purpose) {
-        self.due[purpose as usize] = None;
+        self.due.clear(purpose as usize);
         self.page.set(purpose as usize, 0);
     }
 
     /// A deadline that has passed, once.
     pub fn passed(&mut self) -> Option<(Purpose, u32)> {
-        let now = ticks();
-        let purpose = PURPOSES
-            .into_iter()
-            .find(|purpose| self.due[*purpose as usize].is_some_and(|(at, _)| at <= now))?;
-        let (_, ticket) = self.due[purpose as usize].take()?;
-        Some((purpose, ticket))
+        let (purpose, ticket) = self.due.passed(ticks())?;
+        Some((PURPOSES[purpose], ticket))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! data abort in an accessor, a layer with a fix-up policy is live ─► resume at the fix-up
-//! in a module's text  ─► pop the module (it is wedged), then start the server again
+//! in a module's text, or in no text by a wild call of a module ─► pop the module (it is wedged), then start the server again
 //! anywhere else       ─► start the server again, with the fault in its thread block
 //! on a worker         ─► give the worker up; the module whose command it ran is wedged
 //! ```
@@ -68,16 +68,25 @@ impl Linker<'_> {
             fault.address,
             fault.status
         );
-        let module = self.module_at(fault.pc);
+        if self.space.window.is_poisoned(fault.pc) {
+            defmt::warn!("the address belonged to a module that was unloaded not long ago");
+        }
+        let module = self.culprit(at, fault.pc);
         match self.space.threads[at].role {
             Role::Worker(_) => self.worker_faulted(at, module),
             Role::Server(_) => self.server_faulted(at, &fault, module),
         }
     }
 
-    /// The module whose text, gates, slots or veneers hold an address.
-    fn module_at(&self, pc: u64) -> Option<ModuleId> {
-        self.link.inside(Va(pc)).map(linker_core::Module::id).filter(|module| *module != ModuleId::BASE)
+    /// The module to blame: the one whose text, gates, slots or veneers hold the program counter; or, when
+    /// it points to no text at all (a wild call), the one that the thread entered last.
+    fn culprit(&self, at: usize, pc: u64) -> Option<ModuleId> {
+        let not_base = |module: &ModuleId| *module != ModuleId::BASE;
+        if let Some(module) = self.link.inside(Va(pc)) {
+            return Some(module.id()).filter(not_base);
+        }
+        let entered = |(_, gate)| self.link.gate(Va(gate)).map(|(module, _)| module.id());
+        self.space.threads[at].records().filter_map(entered).filter(not_base).last()
     }
 
     /// A bus error under a layer that handles them: the access returns all ones and an error status.

@@ -255,8 +255,8 @@ impl Linker<'_> {
     }
 
     /// The region of a module that is there.
-    pub fn region_of(&self, name: &str) -> Option<&Region> {
-        self.regions.iter().find(|region| !region.orphan && region.name.as_str() == name)
+    pub fn region_of(&self, module: ModuleId) -> Option<&Region> {
+        self.regions.iter().find(|region| !region.orphan && region.module == module)
     }
 }
 

@@ -9,7 +9,7 @@ use kmod::{Object, SectionKind};
 use linker_core::image::ObjectSource;
 use linker_core::layout::{LOG_INDEX_END, Layout, Window, extent, layout};
 use linker_core::relocate::relocate;
-use linker_core::{LoadOptions, MODULES_MAX, affix, plan_load};
+use linker_core::{LoadOptions, MODULES_MAX, ModuleId, affix, plan_load};
 use linker_space::module::{ModuleSpace, PageCounts};
 use linker_space::objects::PAGE_SIZE;
 use linker_space::shared::Region;
@@ -119,7 +119,7 @@ impl Linker<'_> {
             if let Some(loaded) = self.modules[usize::from(id.index)].take() {
                 self.destroy(loaded.space);
             }
-            self.drop_region(name);
+            self.drop_region(id);
             return Err(explain::commit(name, &error));
         }
         Ok(())
@@ -164,7 +164,7 @@ impl Linker<'_> {
         }
         let size = u64::from(count) * PAGE_SIZE;
         let at = self.space.window.take(size).map_err(|error| explain::window(name, error))?;
-        match Region::make(self.objects, self.space.spaces, name, at, count) {
+        match Region::make(self.objects, self.space.spaces, self.plan.module(), name, at, count) {
             Ok(region) => self.regions.push(region).map_err(|_| full()),
             Err(error) => {
                 self.space.window.give_back(at);
@@ -174,9 +174,9 @@ impl Linker<'_> {
     }
 
     /// Leaves a region to its clients; without any it goes.
-    pub fn drop_region(&mut self, name: &str) {
+    pub fn drop_region(&mut self, module: ModuleId) {
         for region in &mut self.regions {
-            if region.name.as_str() == name {
+            if region.module == module {
                 region.orphan = true;
             }
         }

@@ -159,8 +159,9 @@ impl Linker<'_> {
     }
 
     fn map_shared(&mut self, badge: u64, name: &str, page: u32) -> Answer {
+        let module = self.module_named(name);
         let known =
-            |region: &&mut linker_space::shared::Region| region.name.as_str() == name && !region.orphan;
+            |region: &&mut linker_space::shared::Region| Some(region.module) == module && !region.orphan;
         let Some(region) = self.regions.iter_mut().find(known) else {
             return refuse(Errno::ENOENT, name, "no such module, or it shares nothing");
         };

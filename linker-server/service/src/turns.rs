@@ -223,8 +223,7 @@ impl Linker<'_> {
 
     fn job(&self, module: ModuleId, command: u32, arguments: [u64; 4]) -> Job {
         let entry = self.link.module(module).map_or(0, |module| module.facts.entry.0);
-        let name = self.name_of(module);
-        let region = self.region_of(&name);
+        let region = self.region_of(module);
         let mut words = [0; strata_protocol::domain::COMMAND_WORDS];
         words[..arguments.len()].copy_from_slice(&arguments);
         Job {
@@ -310,9 +309,8 @@ impl Linker<'_> {
         if let Some(turn) = self.turn.as_mut() {
             turn.gone = Some(module);
         }
-        let name = self.name_of(module);
         forget(self.link, module);
-        self.drop_region(&name);
+        self.drop_region(module);
         Event::Done
     }
 

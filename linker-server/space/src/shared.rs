@@ -9,6 +9,7 @@ use crate::objects::{ObjectError, Objects, PAGE_BITS, PAGE_SIZE, Untyped};
 use crate::vspace::{VSpaces, map};
 use heapless::Vec;
 use linker_books::ledger::Account;
+use linker_core::ModuleId;
 use sel4_sys::api_object::seL4_ARM_SmallPageObject;
 use sel4_sys::{seL4_ARM_VMAttributes, seL4_CPtr, seL4_CapRights};
 use strata_protocol::ModuleName;
@@ -21,6 +22,8 @@ pub const HOLDERS_MAX: usize = 4;
 /// A region.
 #[derive(Debug)]
 pub struct Region {
+    /// Its module.
+    pub module: ModuleId,
     /// Its module's name.
     pub name: ModuleName,
     /// First address in the link domain.
@@ -43,6 +46,7 @@ impl Region {
     pub fn make(
         objects: &mut Objects,
         spaces: VSpaces,
+        module: ModuleId,
         name: &str,
         at: u64,
         count: u32,
@@ -67,7 +71,8 @@ impl Region {
             }
         };
         let name = ModuleName::cut(name);
-        let region = Self { name, at, count, orphan: false, account, untyped, frames, holders: Vec::new() };
+        let region =
+            Self { module, name, at, count, orphan: false, account, untyped, frames, holders: Vec::new() };
         let rights = seL4_CapRights::read_write();
         for page in 0..u64::from(count) {
             let (frame, to) = (frames + page, at + page * PAGE_SIZE);
