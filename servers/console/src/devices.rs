@@ -10,23 +10,6 @@ use strata_protocol::{Errno, ModuleName};
 
 use crate::session::Session;
 
-/// A device as the board has it. Traces are filtered by bus address.
-pub(crate) struct Device {
-    pub(crate) name: &'static str,
-    pub(crate) address: u64,
-}
-
-/// Bytes of each device.
-pub(crate) const DEVICE_SIZE: u64 = 0x1000;
-/// The device whose accesses the console itself causes.
-pub(crate) const OWN_DEVICE: &Device = &DEVICES[0];
-/// The devices.
-pub(crate) const DEVICES: &[Device] = &[
-    Device { name: "uart", address: 0x0900_0000 },
-    Device { name: "rtc", address: 0x0901_0000 },
-    Device { name: "hole", address: 0x0b00_0000 },
-];
-
 /// Words of an answer that are looked at.
 type Answer = [u64; 3];
 

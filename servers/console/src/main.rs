@@ -4,7 +4,10 @@
 //! [`devices`], [`trace`]. What commands mean and how answers look is `console-shell`'s.
 #![no_std]
 #![no_main]
-#![expect(clippy::result_large_err, reason = "without a heap an error carries its text; commands are typed by people")]
+#![expect(
+    clippy::result_large_err,
+    reason = "without a heap an error carries its text; commands are typed by people"
+)]
 
 mod devices;
 mod run;

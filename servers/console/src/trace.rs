@@ -6,12 +6,12 @@ use bus_space::ring::{Next, REGION_PAGES, REGION_SIZE, Reader, Record, control};
 use console_shell::command::DUMP_MAX;
 use console_shell::{Failure, trace};
 use heapless::{HistoryBuf, Vec};
+use qemu_virt::BOARD;
 use strata_protocol::linker::Request;
 use strata_protocol::start::region;
 use strata_protocol::{Errno, ModuleName};
 use strata_runtime::mapping::{Access, map_own};
 
-use crate::devices::{DEVICE_SIZE, DEVICES, OWN_DEVICE};
 use crate::session::Session;
 
 /// The module that owns the ring.
@@ -30,12 +30,11 @@ impl Trace {
     pub(crate) fn on(&mut self, session: &mut Session, device: &ModuleName) -> Result<(), Failure> {
         let (low, high) = if device.is_empty() {
             // The console's own line would fill the rings with the console's answers.
-            (OWN_DEVICE.address + DEVICE_SIZE, u64::MAX)
+            (BOARD.uart.start + BOARD.uart.size, u64::MAX)
         } else {
-            let known = DEVICES.iter().find(|known| known.name == device.as_str());
             let unknown = || Failure::new("trace on", device, Errno::ENODEV, "no such device");
-            let address = known.ok_or_else(unknown)?.address;
-            (address, address + DEVICE_SIZE - 1)
+            let registers = BOARD.device(device).ok_or_else(unknown)?.registers;
+            (registers.start, registers.start + registers.size - 1)
         };
         self.release(session);
         control_ring(session, "trace on", [control::FILTER, u64::MAX, low, high])?;
@@ -50,8 +49,13 @@ impl Trace {
 
     /// `trace off`: stops recording and gives the ring back.
     pub(crate) fn off(&mut self, session: &mut Session) -> Result<(), Failure> {
+        let kept = self.reader.is_some();
         self.release(session);
-        control_ring(session, "trace off", [control::FREEZE, 0, 0, 0])
+        match control_ring(session, "trace off", [control::FREEZE, 0, 0, 0]) {
+            // The module went first; its ring has just been given back.
+            Err(_) if kept => Ok(()),
+            result => result,
+        }
     }
 
     /// `trace dump`: what was recorded since the last dump, or all that is there when recording is off.

@@ -26,6 +26,8 @@ pub enum MakeError {
     Executable(ExecutableError),
     /// The boot archive has no file of the name.
     NoFile,
+    /// The board has no device of this name.
+    NoDevice(&'static str),
     /// The start page has no room for another region or grant.
     StartPage,
 }

@@ -36,7 +36,8 @@ pub struct Process {
     pub vspace: seL4_CPtr,
     /// Its CNode, without a guard: slots are addressed at depth `cnode_bits`.
     pub cnode: seL4_CPtr,
-    cnode_bits: u8,
+    /// Slots of the CNode as a power of two.
+    pub cnode_bits: u8,
 }
 
 impl Process {

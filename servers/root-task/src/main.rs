@@ -14,6 +14,7 @@ use core::sync::atomic::Ordering;
 use boot_plan::bootargs::BootArgs;
 use boot_plan::description::{OWNERS, Owner, SERVERS, commander};
 use boot_plan::device_tree;
+use qemu_virt::BOARD;
 use sel4_sys::{
     SEL4_BOOTINFO_HEADER_FDT, seL4_BootInfo, seL4_CapInitThreadCNode, seL4_CapInitThreadTCB, seL4_CapRights,
 };
@@ -95,7 +96,7 @@ fn bring_up(
     let mut names = [None; OWNERS];
     for server in SERVERS.iter().chain([commander(args.case.is_some())]) {
         let maker = Maker { ipc: &mut *ipc, memory: &mut memory, scratch: &mut scratch };
-        let mut wiring = Wiring { maker, boot_info, archive, commons: &commons, args };
+        let mut wiring = Wiring { maker, boot_info, archive, commons: &commons, args, board: &BOARD };
         wiring.start(server).map_err(|error| (server.file, error))?;
         names[server.owner.index()] = Some(server.file);
         defmt::debug!("started {=str}", server.file);

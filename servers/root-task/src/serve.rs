@@ -1,6 +1,7 @@
 //! What the root task does for the rest of its life: ends the machine on request, and reports who has died.
 
 use boot_plan::description::OWNERS;
+use qemu_virt::BOARD;
 use sel4_sys::{seL4_CPtr, seL4_Fault_CapFault, seL4_Fault_UserException, seL4_Fault_VMFault};
 use strata_protocol::DetailText;
 use strata_protocol::root::Request;
@@ -35,7 +36,9 @@ pub(crate) fn serve(ipc: &mut Ipc, endpoint: seL4_CPtr, mut servers: Servers) ->
 
 /// Ends the machine, where there is somebody to end it.
 pub(crate) fn power_off(status: i32) {
-    semihosting::exit(status);
+    if BOARD.semihosting {
+        semihosting::exit(status);
+    }
     debug_println!("root-task: power off with status {status}: nobody listens, halting");
     sel4_sys::seL4_DebugHalt();
 }

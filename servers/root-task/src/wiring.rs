@@ -1,5 +1,6 @@
 //! From a server's line in the table to a running process.
 
+use board::Board;
 use boot_plan::addresses;
 use boot_plan::bootargs::{BootArgs, Sink};
 use boot_plan::description::{Capability, OWNERS, Owner, SERVERS, Server, Shared, commander, extent};
@@ -11,7 +12,9 @@ use strata_process::process::{Maker, Process};
 use strata_protocol::archive::Archive;
 use strata_protocol::caps::slot;
 use strata_protocol::domain::ThreadBlock;
-use strata_protocol::start::{GRANTS_MAX, Grant, MAGIC, REGIONS_MAX, Region, StartInfo, VERSION, region};
+use strata_protocol::start::{
+    GRANTS_MAX, Grant, MAGIC, REGIONS_MAX, Region, StartInfo, VERSION, grant, region,
+};
 use strata_protocol::store::UPLOAD_SIZE;
 use strata_runtime::Ipc;
 use strata_runtime::kernel::check;
@@ -69,6 +72,7 @@ pub(crate) struct Wiring<'a> {
     pub(crate) archive: Archive<'static>,
     pub(crate) commons: &'a Commons,
     pub(crate) args: &'a BootArgs,
+    pub(crate) board: &'a Board,
 }
 
 impl Wiring<'_> {
@@ -158,16 +162,20 @@ impl Wiring<'_> {
                 }
                 Capability::Untyped { bits, .. } => {
                     memory.make_at(ipc, Object::Untyped(bits), process.cnode, at)?;
+                    note(info, Grant { kind: grant::UNTYPED, bits: bits.into(), slot: at, address: 0 })?;
                 }
-                Capability::Device { paddr, .. } => memory.device_at(ipc, paddr, process.cnode, at)?,
-                Capability::Irq { number, .. } => {
-                    let (control, depth) = (seL4_CapIRQControl, server.cnode_bits);
-                    check(ipc.seL4_IRQControl_Get(control, number.into(), process.cnode, at, depth))?;
+                Capability::Devices { names, .. } => {
+                    for (at, name) in (at..).step_by(2).zip(names) {
+                        let device = self.board.device(name).ok_or(MakeError::NoDevice(name))?;
+                        let (bits, address) = (PAGE_SIZE.trailing_zeros(), device.registers.start);
+                        memory.device_at(ipc, address, process.cnode, at)?;
+                        note(info, Grant { kind: grant::DEVICE, bits, slot: at, address })?;
+                        if let Some(number) = device.irq {
+                            interrupt(ipc, process, number, at + 1, info)?;
+                        }
+                    }
                 }
-            }
-            if let Some(grant) = grant_of(*capability) {
-                let place = info.grants.iter_mut().find(|place| place.kind == 0);
-                *place.ok_or(MakeError::StartPage)? = grant;
+                Capability::Irq { number, .. } => interrupt(ipc, process, number, at, info)?,
             }
         }
         Ok(())
@@ -217,15 +225,23 @@ impl Wiring<'_> {
     }
 }
 
-fn grant_of(capability: Capability) -> Option<Grant> {
-    let kind = capability.grant_kind()?;
-    let (bits, address) = match capability {
-        Capability::Untyped { bits, .. } => (bits.into(), 0),
-        Capability::Device { paddr, .. } => (PAGE_SIZE.trailing_zeros(), paddr),
-        Capability::Irq { number, .. } => (number, 0),
-        _ => return None,
-    };
-    Some(Grant { kind, bits, slot: capability.slot(), address })
+fn interrupt(
+    ipc: &mut Ipc,
+    process: &Process,
+    number: u32,
+    at: u64,
+    info: &mut StartInfo,
+) -> Result<(), MakeError> {
+    let (control, depth) = (seL4_CapIRQControl, process.cnode_bits);
+    check(ipc.seL4_IRQControl_Get(control, number.into(), process.cnode, at, depth))?;
+    note(info, Grant { kind: grant::IRQ, bits: number, slot: at, address: 0 })
+}
+
+/// Tells the process of a capability that has a number of its own.
+fn note(info: &mut StartInfo, grant: Grant) -> Result<(), MakeError> {
+    let place = info.grants.iter_mut().find(|place| place.kind == 0);
+    *place.ok_or(MakeError::StartPage)? = grant;
+    Ok(())
 }
 
 fn thread_block(server: &Server) -> ThreadBlock {

@@ -78,7 +78,7 @@ pub enum Command {
     Demo(Demo),
     /// Ends the machine.
     Quit {
-        /// With this status.
+        /// With this status: what a process can end with.
         status: i32,
     },
 }
@@ -187,8 +187,9 @@ impl<'a, I: Iterator<Item = Word<'a>>> Rest<I> {
             Verb::Ledger => Command::Ledger,
             Verb::Demo => Command::Demo(self.demo()?),
             Verb::Quit => {
-                let status = self.optional()?.map_or(Ok(0), |word| self.number(word))?;
-                Command::Quit { status: i32::try_from(status).map_err(|_| self.range("STATUS"))? }
+                let word = self.optional()?.unwrap_or("0");
+                let status = u8::try_from(self.number(word)?).map_err(|_| self.range(word))?;
+                Command::Quit { status: status.into() }
             }
         })
     }
@@ -377,6 +378,7 @@ mod tests {
             ("bus read4 rtc zero", "error: bus read4 zero: not a number (EINVAL)"),
             ("bus write4 rtc 0 0x100000000", "error: bus write4 0x100000000: out of range (ERANGE)"),
             ("trace dump 0", "error: trace 0: out of range (ERANGE)"),
+            ("quit 256", "error: quit 256: out of range (ERANGE)"),
             ("modstat all", "error: modstat all: not expected here (EINVAL)"),
         ];
         for (line, error) in cases {
