@@ -1,9 +1,11 @@
 //! The kernel's one instance, and what exceptions do with it.
 use crate::hardware::Hardware;
 use crate::registers;
+use crate::uart::Uart;
 use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering};
 use microkernel_core::handle::Tcb;
 use microkernel_core::{Kernel, Machine, UserFault};
 
@@ -96,12 +98,40 @@ extern "C" fn kernel_failed(syndrome: u64, address: u64, pc: u64, flags: u64) ->
     fatal(format_args!("exception at EL1: esr {syndrome:#x} far {address:#x} pc {pc:#x} spsr {flags:#x}"))
 }
 
+/// Physical address of the console, from when it is mapped; for messages before there is a kernel.
+static CONSOLE: AtomicU64 = AtomicU64::new(0);
+
+/// Lets [`fatal`] be heard from now on.
+///
+/// # Safety
+/// A PL011 at this physical address is mapped as device memory in the direct map.
+pub unsafe fn set_console(physical: u64) {
+    CONSOLE.store(physical, Ordering::Relaxed);
+}
+
+/// The console before there is a kernel.
+struct Early(Uart);
+
+impl fmt::Write for Early {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.bytes().for_each(|byte| self.0.put(byte));
+        Ok(())
+    }
+}
+
 /// Prints and stops.
 pub fn fatal(text: fmt::Arguments<'_>) -> ! {
     // SAFETY: nothing else runs any more; at worst the interrupted user of the kernel is cut short.
     if let Some(kernel) = unsafe { &mut *KERNEL.0.get() } {
         kernel.print(format_args!("\nkernel panic: {text}\n"));
         kernel.m.halt()
+    }
+    let console = CONSOLE.load(Ordering::Relaxed);
+    if console != 0 {
+        // SAFETY: `set_console` was promised that the registers are mapped.
+        let mut early = Early(unsafe { Uart::new(console) });
+        // The sink never fails.
+        let _ = fmt::Write::write_fmt(&mut early, format_args!("\nkernel panic: {text}\n"));
     }
     loop {
         registers::wfi();

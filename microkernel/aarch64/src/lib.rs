@@ -18,7 +18,7 @@ pub mod tables;
 mod uart;
 mod vectors;
 
-pub use entry::{fatal, run};
+pub use entry::{fatal, run, set_console};
 pub use gic::Gic;
 pub use hardware::Hardware;
 pub use uart::Uart;

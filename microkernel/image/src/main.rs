@@ -8,7 +8,7 @@
 use board::Region;
 use core::panic::PanicInfo;
 use microkernel_aarch64::tables::{Builder, Kind, OutOfTables};
-use microkernel_aarch64::{Gic, Hardware, Uart, fatal, run};
+use microkernel_aarch64::{Gic, Hardware, Uart, fatal, run, set_console};
 use microkernel_abi::image::{KernelImageHeader, MAGIC, VERSION};
 use microkernel_core::boot::{BootInput, boot};
 use microkernel_core::fdt::{self, Fdt, Range};
@@ -138,13 +138,14 @@ extern "C" fn kernel_main(fdt_at: u64) -> ! {
     // SAFETY: the device blocks have just been mapped; the kernel is the only user of the interrupt controller.
     let gic = unsafe { Gic::new(BOARD.gic_distributor.start, BOARD.gic_cpu.start) };
     // SAFETY: as above.
-    let mut uart = unsafe { Uart::new(BOARD.uart.start) };
+    unsafe { set_console(BOARD.uart.start) };
+    // SAFETY: as above.
+    let uart = unsafe { Uart::new(BOARD.uart.start) };
     // SAFETY: the header is part of the image; the packer wrote it before the image was loaded, nobody since. A
     // volatile read, because the linked binary has zeroes there.
     let header = unsafe { (&raw const image_header).read_volatile() };
     if header.magic != MAGIC || header.version != VERSION {
-        b"kernel panic: the image carries no root task\n".iter().for_each(|&byte| uart.put(byte));
-        fatal(format_args!(""));
+        fatal(format_args!("the image carries no root task"));
     }
     let hardware = Hardware::new(gic, uart);
     let image_start = physical!(__image_start) + header.user_image_offset;
