@@ -438,6 +438,9 @@ impl Linker<'_> {
             Why::StillInside => {
                 Refusal::new(word, &name, "threads are still inside at the deadline; everything is as before")
             }
+            Why::Canceled(_) if word == Errno::EINTR => {
+                Refusal::new(word, &name, "a module faulted meanwhile; everything is as before")
+            }
             Why::Canceled(_) => Refusal::new(word, &name, "cancelled; everything is as before"),
             Why::Refused(_) => {
                 let step = Shouted(cause.step);
@@ -571,6 +574,7 @@ const fn core_errno(errno: Errno) -> CoreErrno {
     match errno {
         Errno::EPERM => CoreErrno::EPERM,
         Errno::ENOENT => CoreErrno::ENOENT,
+        Errno::EINTR => CoreErrno::EINTR,
         Errno::EIO => CoreErrno::EIO,
         Errno::E2BIG => CoreErrno::E2BIG,
         Errno::ENOEXEC => CoreErrno::ENOEXEC,

@@ -47,6 +47,8 @@ errno! {
     EPERM = 1,
     /// No module, symbol or device of that name.
     ENOENT = 2,
+    /// Given up because of something more urgent: a fault elsewhere.
+    EINTR = 4,
     /// The device or bus answered with an error.
     EIO = 5,
     /// A message or argument is larger than its bound.
