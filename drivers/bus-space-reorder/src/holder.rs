@@ -169,17 +169,7 @@ impl Holder {
     /// Holds a write; `false` if it must be carried out by the caller, now.
     pub(crate) fn write(&self, place: Place, value: u64) -> bool {
         self.enter(place, |state, access| {
-            state.issued += 1;
-            let context =
-                Context { tag: place.tag, handle: place.handle, offset: place.offset, number: state.issued };
-            let State { buffer, rng, latest, inverted, .. } = state;
-            buffer.post(access, value, context, thread::counter(), rng, |posted| {
-                carry_out(&posted, latest, inverted);
-            });
-            if Choice::below(rng, 16) < state.mix {
-                let State { buffer, rng, latest, inverted, .. } = state;
-                buffer.release_one(rng, |posted| carry_out(&posted, latest, inverted));
-            }
+            state.post(place, access, value);
         })
         .is_some()
     }
@@ -187,12 +177,7 @@ impl Holder {
     /// Carries out `access` under the lock, behind every write that must precede it. It is a read if `reads`.
     pub(crate) fn through<R>(&self, place: Place, reads: bool, access: impl Fn() -> R) -> R {
         let done = self.enter(place, |state, range| {
-            let State { buffer, rng, latest, inverted, .. } = state;
-            if reads {
-                buffer.before_read(range, rng, |posted| carry_out(&posted, latest, inverted));
-            } else {
-                buffer.before_write(range, rng, |posted| carry_out(&posted, latest, inverted));
-            }
+            state.before(range, reads);
             access()
         });
         done.unwrap_or_else(access)
@@ -201,16 +186,11 @@ impl Holder {
     /// Reads one element: from a held write or an early read where the mapping allows it, or from the device.
     pub(crate) fn read(&self, place: Place, access: impl Fn(u64) -> u64) -> u64 {
         let value = self.enter(place, |state, range| {
-            let State { buffer, rng, latest, inverted, .. } = state;
-            if let Answer::Value(value) =
-                buffer.read(range, rng, |posted| carry_out(&posted, latest, inverted))
-            {
+            if let Answer::Value(value) = state.read(range) {
                 return value;
             }
             let value = access(place.offset);
-            if let Some(next) = buffer.wants_prefetch(range, rng)
-                && state.relaxed.iter().flatten().any(|mapping| mapping.contains(next.address, next.size))
-            {
+            if let Some(next) = state.wants_early(range) {
                 let early = access(place.offset + (place.size >> place.tag.stride_shift()));
                 state.buffer.keep_prefetched(next, early);
             }
@@ -223,7 +203,7 @@ impl Holder {
     pub(crate) fn barrier(&self, place: Place, flags: BarrierFlags) {
         let _ = self.enter(place, |state, range| {
             let State { buffer, rng, latest, inverted, .. } = state;
-            buffer.barrier(range, flags, rng, |posted| carry_out(&posted, latest, inverted));
+            buffer.barrier(range, flags, rng, &mut |posted| carry_out(&posted, latest, inverted));
         });
     }
 
@@ -240,7 +220,7 @@ impl Holder {
     pub(crate) fn unmapping(&self, tag: BusTag, handle: BusHandle) {
         self.state.with(|state| {
             let State { buffer, rng, latest, inverted, relaxed, .. } = state;
-            buffer.drain_device(device(tag, handle), rng, |posted| carry_out(&posted, latest, inverted));
+            buffer.drain_device(device(tag, handle), rng, &mut |posted| carry_out(&posted, latest, inverted));
             for slot in relaxed.iter_mut() {
                 if slot.is_some_and(|mapping| mapping.start == handle.address()) {
                     *slot = None;
@@ -251,22 +231,26 @@ impl Holder {
 
     /// Runs `body` under the lock. `None` in pass-through, and for a call from below while this thread is in here.
     fn enter<R>(&self, place: Place, body: impl FnOnce(&mut State, Access) -> R) -> Option<R> {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        if self.passing.load(Ordering::Acquire) {
-            return None;
-        }
-        let device = device(place.tag, place.handle);
-        // SAFETY: the symbol takes any arguments.
-        unsafe { bus_space_trace(place.tag, place.handle, place.offset, NAME) };
+        let device = self.approach(place)?;
         self.state.with(|state| {
             if self.passing.load(Ordering::Relaxed) {
                 return None;
             }
-            state.expire();
-            let address = place.handle.at(place.tag, place.offset);
-            let relaxed = state.relaxed.iter().flatten().any(|mapping| mapping.contains(address, place.size));
-            Some(body(state, Access { device, address, size: place.size, relaxed }))
+            let access = state.begin(place, device);
+            Some(body(state, access))
         })?
+    }
+
+    /// Counts the call and shows it in the trace; the device that it goes to, or `None` in pass-through.
+    #[inline(never)]
+    fn approach(&self, place: Place) -> Option<u32> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        if self.passing.load(Ordering::Acquire) {
+            return None;
+        }
+        // SAFETY: the symbol takes any arguments.
+        unsafe { bus_space_trace(place.tag, place.handle, place.offset, NAME) };
+        Some(device(place.tag, place.handle))
     }
 }
 
@@ -278,23 +262,69 @@ impl Relaxed {
     }
 }
 
+/// The functions are not inlined: each is called from every alias, and the buffer's rules are long.
 impl State {
-    fn drain_all(&mut self) {
-        let State { buffer, rng, latest, inverted, .. } = self;
-        buffer.drain_all(rng, |posted| carry_out(&posted, latest, inverted));
+    /// Carries out what is too old, and says what an access of the caller is.
+    #[inline(never)]
+    fn begin(&mut self, place: Place, device: u32) -> Access {
+        if !self.buffer.is_empty() {
+            let until = thread::counter().saturating_sub(self.delay_ticks);
+            let State { buffer, rng, latest, inverted, .. } = self;
+            buffer.expire(until, rng, &mut |posted| carry_out(&posted, latest, inverted));
+        }
+        let address = place.handle.at(place.tag, place.offset);
+        Access { device, address, size: place.size, relaxed: self.is_relaxed(address, place.size) }
     }
 
-    fn expire(&mut self) {
-        if self.buffer.is_empty() {
-            return;
-        }
-        let until = thread::counter().saturating_sub(self.delay_ticks);
+    #[inline(never)]
+    fn post(&mut self, place: Place, access: Access, value: u64) {
+        self.issued += 1;
+        let context =
+            Context { tag: place.tag, handle: place.handle, offset: place.offset, number: self.issued };
         let State { buffer, rng, latest, inverted, .. } = self;
-        buffer.expire(until, rng, |posted| carry_out(&posted, latest, inverted));
+        let out = &mut |posted| carry_out(&posted, latest, inverted);
+        buffer.post(access, value, context, thread::counter(), rng, out);
+        if Choice::below(rng, 16) < self.mix {
+            buffer.release_one(rng, out);
+        }
+    }
+
+    #[inline(never)]
+    fn before(&mut self, range: Access, reads: bool) {
+        let State { buffer, rng, latest, inverted, .. } = self;
+        let out = &mut |posted| carry_out(&posted, latest, inverted);
+        if reads {
+            buffer.before_read(range, rng, out);
+        } else {
+            buffer.before_write(range, rng, out);
+        }
+    }
+
+    #[inline(never)]
+    fn read(&mut self, access: Access) -> Answer {
+        let State { buffer, rng, latest, inverted, .. } = self;
+        buffer.read(access, rng, &mut |posted| carry_out(&posted, latest, inverted))
+    }
+
+    /// The element behind `access`, if it is to be read early.
+    #[inline(never)]
+    fn wants_early(&mut self, access: Access) -> Option<Access> {
+        let next = self.buffer.wants_prefetch(access, &mut self.rng)?;
+        self.is_relaxed(next.address, next.size).then_some(next)
+    }
+
+    fn is_relaxed(&self, address: u64, size: u64) -> bool {
+        self.relaxed.iter().flatten().any(|mapping| mapping.contains(address, size))
+    }
+
+    fn drain_all(&mut self) {
+        let State { buffer, rng, latest, inverted, .. } = self;
+        buffer.drain_all(rng, &mut |posted| carry_out(&posted, latest, inverted));
     }
 }
 
 /// Hands a held write to the layer below.
+#[inline(never)]
 #[expect(clippy::cast_possible_truncation, reason = "the value came in with this width")]
 fn carry_out(posted: &Posted<Context>, latest: &mut u64, inverted: &mut u64) {
     let Context { tag, handle, offset, number } = posted.context;

@@ -124,6 +124,9 @@ pub struct StoreBuffer<C> {
     prefetched: [Option<Prefetched>; PREFETCHED_MAX],
 }
 
+/// What carries writes out. A reference to a trait object: the rules are long, and one copy of them is enough.
+pub type Out<'a, C> = &'a mut dyn FnMut(Posted<C>);
+
 /// A set of held writes, by index.
 type Set = u32;
 const _: () = assert!(POSTED_MAX <= Set::BITS as usize);
@@ -161,27 +164,27 @@ impl<C: Copy> StoreBuffer<C> {
         context: C,
         now: u64,
         choice: &mut impl Choice,
-        mut out: impl FnMut(Posted<C>),
+        out: Out<'_, C>,
     ) {
-        self.open_gates(choice, &mut out);
+        self.open_gates(choice, out);
         self.drop_prefetched(|kept| kept.overlaps(&access));
         if self.count == POSTED_MAX {
-            self.release_one(choice, &mut out);
+            self.release_one(choice, out);
         }
         self.posted[self.count] = Some(Posted { access, value, context, issued: now, gated: false });
         self.count += 1;
     }
 
     /// Prepares for a write that is carried out at once: what must precede it goes first.
-    pub fn before_write(&mut self, access: Access, choice: &mut impl Choice, mut out: impl FnMut(Posted<C>)) {
-        self.open_gates(choice, &mut out);
+    pub fn before_write(&mut self, access: Access, choice: &mut impl Choice, out: Out<'_, C>) {
+        self.open_gates(choice, out);
         self.drop_prefetched(|kept| kept.overlaps(&access));
         let set = self.select(|posted| self.must_precede(&posted.access, &access));
-        self.drain(set, choice, &mut out);
+        self.drain(set, choice, out);
     }
 
     /// Decides how a read is answered; what must precede it goes first.
-    pub fn read(&mut self, access: Access, choice: &mut impl Choice, out: impl FnMut(Posted<C>)) -> Answer {
+    pub fn read(&mut self, access: Access, choice: &mut impl Choice, out: Out<'_, C>) -> Answer {
         let may_be_cheap = access.relaxed && self.profile == Profile::Strict;
         if may_be_cheap {
             let same = |posted: &&Posted<C>| posted.access.overlaps(&access);
@@ -202,9 +205,9 @@ impl<C: Copy> StoreBuffer<C> {
     }
 
     /// Prepares for a read that the device answers: what must precede it goes first.
-    pub fn before_read(&mut self, access: Access, choice: &mut impl Choice, mut out: impl FnMut(Posted<C>)) {
+    pub fn before_read(&mut self, access: Access, choice: &mut impl Choice, out: Out<'_, C>) {
         let set = self.select(|posted| self.must_precede(&posted.access, &access));
-        self.drain(set, choice, &mut out);
+        self.drain(set, choice, out);
     }
 
     /// After a read that the device has answered: whether the element behind it should be read now, too.
@@ -230,17 +233,11 @@ impl<C: Copy> StoreBuffer<C> {
     }
 
     /// A barrier over `range`.
-    pub fn barrier(
-        &mut self,
-        range: Access,
-        flags: BarrierFlags,
-        choice: &mut impl Choice,
-        mut out: impl FnMut(Posted<C>),
-    ) {
+    pub fn barrier(&mut self, range: Access, flags: BarrierFlags, choice: &mut impl Choice, out: Out<'_, C>) {
         match (flags.orders_reads(), flags.orders_writes()) {
             (true, true) => {
                 self.drop_prefetched(|_| true);
-                self.drain_all(choice, &mut out);
+                self.drain_all(choice, out);
             }
             (true, false) => self.drop_prefetched(|kept| kept.overlaps(&range)),
             (false, true) => {
@@ -254,31 +251,31 @@ impl<C: Copy> StoreBuffer<C> {
     }
 
     /// Lets everything go, in an order that the rules allow.
-    pub fn drain_all(&mut self, choice: &mut impl Choice, mut out: impl FnMut(Posted<C>)) {
+    pub fn drain_all(&mut self, choice: &mut impl Choice, out: Out<'_, C>) {
         let set = self.select(|_| true);
-        self.drain(set, choice, &mut out);
+        self.drain(set, choice, out);
     }
 
     /// Lets everything of one device go: before its mapping ends.
-    pub fn drain_device(&mut self, device: u32, choice: &mut impl Choice, mut out: impl FnMut(Posted<C>)) {
+    pub fn drain_device(&mut self, device: u32, choice: &mut impl Choice, out: Out<'_, C>) {
         self.drop_prefetched(|kept| kept.device == device);
         let set = self.select(|posted| posted.access.device == device);
-        self.drain(set, choice, &mut out);
+        self.drain(set, choice, out);
     }
 
     /// Lets go what was issued at or before `until`.
-    pub fn expire(&mut self, until: u64, choice: &mut impl Choice, mut out: impl FnMut(Posted<C>)) {
+    pub fn expire(&mut self, until: u64, choice: &mut impl Choice, out: Out<'_, C>) {
         let set = self.select(|posted| posted.issued <= until);
-        self.drain(set, choice, &mut out);
+        self.drain(set, choice, out);
     }
 
     /// Lets one write go that nothing held has to precede.
-    pub fn release_one(&mut self, choice: &mut impl Choice, mut out: impl FnMut(Posted<C>)) {
+    pub fn release_one(&mut self, choice: &mut impl Choice, out: Out<'_, C>) {
         let all = self.select(|_| true);
         let free = self.free_of(all);
         if free != 0 {
             let index = nth(free, choice.below(free.count_ones() as usize));
-            self.emit(index, &mut out);
+            self.emit(index, out);
             self.compact();
         }
     }
@@ -296,7 +293,7 @@ impl<C: Copy> StoreBuffer<C> {
             && !later.relaxed
     }
 
-    fn open_gates(&mut self, choice: &mut impl Choice, out: &mut impl FnMut(Posted<C>)) {
+    fn open_gates(&mut self, choice: &mut impl Choice, out: Out<'_, C>) {
         let set = self.select(|posted| posted.gated);
         self.drain(set, choice, out);
     }
@@ -310,7 +307,7 @@ impl<C: Copy> StoreBuffer<C> {
     }
 
     /// Carries out a set of writes and whatever must precede one of them.
-    fn drain(&mut self, set: Set, choice: &mut impl Choice, out: &mut impl FnMut(Posted<C>)) {
+    fn drain(&mut self, set: Set, choice: &mut impl Choice, out: Out<'_, C>) {
         if set == 0 {
             return;
         }
@@ -361,7 +358,7 @@ impl<C: Copy> StoreBuffer<C> {
             .filter_map(|(i, slot)| slot.as_ref().map(|posted| (i, posted)))
     }
 
-    fn emit(&mut self, index: usize, out: &mut impl FnMut(Posted<C>)) {
+    fn emit(&mut self, index: usize, out: Out<'_, C>) {
         if let Some(posted) = self.posted[index].take() {
             out(posted);
         }

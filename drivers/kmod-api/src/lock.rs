@@ -20,13 +20,19 @@ use crate::thread::{self, Entrance};
 /// A module that has one imports `strata_event_wait` and `strata_event_signal`, every lock has an event of its own, and
 /// the functions that use it are entered through counted gates.
 pub struct Lock<T> {
+    door: Door,
+    value: UnsafeCell<T>,
+}
+
+/// The lock without its value.
+struct Door {
     /// Threads that hold or want the lock.
     interested: AtomicU32,
     /// The holder's thread number plus one, or 0.
     owner: AtomicU32,
     event: u32,
+    /// How the holder came into the module.
     entrance: UnsafeCell<Entrance>,
-    value: UnsafeCell<T>,
 }
 
 // SAFETY: `with` lets one thread at a time reach the value and the entrance.
@@ -37,22 +43,42 @@ impl<T> Lock<T> {
     #[must_use]
     pub const fn new(event: u32, value: T) -> Self {
         Self {
-            interested: AtomicU32::new(0),
-            owner: AtomicU32::new(0),
-            event,
-            entrance: UnsafeCell::new(Entrance { top: 0, caller: 0, gate: 0 }),
+            door: Door {
+                interested: AtomicU32::new(0),
+                owner: AtomicU32::new(0),
+                event,
+                entrance: UnsafeCell::new(Entrance { top: 0, caller: 0, gate: 0 }),
+            },
             value: UnsafeCell::new(value),
         }
     }
 
     /// Runs `body` with the value; `None` if this thread is in a `with` of this lock already.
+    #[inline]
     pub fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> Option<R> {
+        if !self.door.take() {
+            return None;
+        }
+        let result = {
+            // SAFETY: the door is taken, so nobody else is in here until it is given back.
+            let value = unsafe { &mut *self.value.get() };
+            body(value)
+        };
+        self.door.give_back();
+        Some(result)
+    }
+}
+
+impl Door {
+    /// Waits until nobody is inside; `false` if this thread is.
+    #[inline(never)]
+    fn take(&self) -> bool {
         let me = thread::id() + 1;
         if self.owner.load(Ordering::Relaxed) == me {
             // SAFETY: the owner is this thread, and only the owner touches the entrance.
             let entrance = unsafe { *self.entrance.get() };
             if entrance.is_open() {
-                return None;
+                return false;
             }
             // This thread was started again while it held the lock: the count still includes it.
         } else if self.interested.fetch_add(1, Ordering::Acquire) > 0 {
@@ -60,19 +86,18 @@ impl<T> Lock<T> {
             unsafe { strata_event_wait(self.event) };
         }
         self.owner.store(me, Ordering::Relaxed);
-        // SAFETY: this thread is the owner now.
+        // SAFETY: the count was 0, or the holder before handed over by the event, or this thread inherited; so this
+        // thread is the owner now.
         unsafe { *self.entrance.get() = thread::entrance() };
-        let result = {
-            // SAFETY: the count was 0, or the holder before handed over by the event, or this thread inherited; a nested
-            // call of the same thread went away above. So nobody else is in here.
-            let value = unsafe { &mut *self.value.get() };
-            body(value)
-        };
+        true
+    }
+
+    #[inline(never)]
+    fn give_back(&self) {
         self.owner.store(0, Ordering::Relaxed);
         if self.interested.fetch_sub(1, Ordering::Release) > 1 {
             // SAFETY: as for the wait.
             unsafe { strata_event_signal(self.event) };
         }
-        Some(result)
     }
 }

@@ -81,25 +81,26 @@ fn run(profile: Profile, program: &[Step], choice: &mut impl Choice) -> Vec<Even
     for (i, step) in program.iter().enumerate() {
         match *step {
             Step::Write(access) => {
-                buffer.post(access, 0, i, 0, choice, |posted| events.push(Event::Wrote(posted.context)));
+                buffer.post(access, 0, i, 0, choice, &mut |posted| events.push(Event::Wrote(posted.context)));
                 if choice.below(2) == 1 {
-                    buffer.release_one(choice, |posted| events.push(Event::Wrote(posted.context)));
+                    buffer.release_one(choice, &mut |posted| events.push(Event::Wrote(posted.context)));
                 }
             }
             Step::Read(access) => {
-                let answer = buffer.read(access, choice, |posted| events.push(Event::Wrote(posted.context)));
+                let answer =
+                    buffer.read(access, choice, &mut |posted| events.push(Event::Wrote(posted.context)));
                 match answer {
                     Answer::Device => events.push(Event::Read(i)),
                     Answer::Value(_) => assert!(access.relaxed, "a strict read reaches its device"),
                 }
             }
             Step::Barrier(range, flags) => {
-                buffer.barrier(range, flags, choice, |posted| events.push(Event::Wrote(posted.context)));
+                buffer.barrier(range, flags, choice, &mut |posted| events.push(Event::Wrote(posted.context)));
                 events.push(Event::Barrier(i));
             }
         }
     }
-    buffer.drain_all(choice, |posted| events.push(Event::Wrote(posted.context)));
+    buffer.drain_all(choice, &mut |posted| events.push(Event::Wrote(posted.context)));
     assert!(buffer.is_empty());
     events
 }
@@ -193,7 +194,7 @@ fn long_random_programs_keep_the_rules() {
         let mut rng = Rng::new(seed);
         let profile = if rng.below(4) == 0 { Profile::Legacy } else { Profile::Strict };
         let program: Vec<_> = (0..80)
-            .map(|_| {
+            .map(&mut |_| {
                 let device = u32::try_from(rng.below(3)).unwrap();
                 let access = at(device, 4 * rng.below(5) as u64, device == 2 || rng.below(5) == 0);
                 match rng.below(16) {
@@ -261,7 +262,7 @@ fn litmus_response_ring() {
             let mut memory = [0, 0];
             let mut read = |buffer: &mut StoreBuffer<()>, access: Access, memory: &[u64; 2]| {
                 let index = |access: Access| usize::try_from(access.address / 4).unwrap();
-                match buffer.read(access, choice, |_| {}) {
+                match buffer.read(access, choice, &mut |_| {}) {
                     Answer::Value(value) => value,
                     Answer::Device => {
                         let value = memory[index(access)];
@@ -278,7 +279,7 @@ fn litmus_response_ring() {
             memory = [1, 1];
             let new = read(&mut buffer, pointer, &memory);
             if let Some(flags) = barrier {
-                buffer.barrier(whole(0), flags, &mut Rng::new(0), |_| {});
+                buffer.barrier(whole(0), flags, &mut Rng::new(0), &mut |_| {});
             }
             let value = read(&mut buffer, slot, &memory);
             old_seen |= (new, value) == (1, 0);
@@ -329,25 +330,26 @@ fn litmus_stack_device() {
                 (_, PUSH) => stack.push(register),
                 _ => register = stack.pop().unwrap_or(99),
             };
-            buffer.post(data, 7, (), 0, choice, |p| device(p.access, p.value));
+            buffer.post(data, 7, (), 0, choice, &mut |p| device(p.access, p.value));
             if first {
-                buffer.barrier(whole(0), BarrierFlags::WRITE, choice, |p| device(p.access, p.value));
+                buffer.barrier(whole(0), BarrierFlags::WRITE, choice, &mut |p| device(p.access, p.value));
             }
-            buffer.post(command, PUSH, (), 0, choice, |p| device(p.access, p.value));
-            buffer.barrier(whole(0), BarrierFlags::WRITE, choice, |p| device(p.access, p.value));
+            buffer.post(command, PUSH, (), 0, choice, &mut |p| device(p.access, p.value));
+            buffer.barrier(whole(0), BarrierFlags::WRITE, choice, &mut |p| device(p.access, p.value));
             // Somebody else's use of the data register between push and pop.
-            buffer.post(data, 8, (), 0, choice, |p| device(p.access, p.value));
+            buffer.post(data, 8, (), 0, choice, &mut |p| device(p.access, p.value));
             if first {
-                buffer.barrier(whole(0), BarrierFlags::WRITE, choice, |p| device(p.access, p.value));
+                buffer.barrier(whole(0), BarrierFlags::WRITE, choice, &mut |p| device(p.access, p.value));
             }
-            buffer.post(command, POP, (), 0, choice, |p| device(p.access, p.value));
+            buffer.post(command, POP, (), 0, choice, &mut |p| device(p.access, p.value));
             if second {
-                buffer.barrier(whole(0), BarrierFlags::READ_WRITE, choice, |p| device(p.access, p.value));
+                buffer
+                    .barrier(whole(0), BarrierFlags::READ_WRITE, choice, &mut |p| device(p.access, p.value));
             }
-            let answer = buffer.read(data, choice, |p| device(p.access, p.value));
+            let answer = buffer.read(data, choice, &mut |p| device(p.access, p.value));
             assert_eq!(answer, Answer::Device);
             if third {
-                buffer.barrier(whole(0), BarrierFlags::READ, choice, |p| device(p.access, p.value));
+                buffer.barrier(whole(0), BarrierFlags::READ, choice, &mut |p| device(p.access, p.value));
             }
             always &= register == 7;
         });
@@ -366,14 +368,14 @@ fn a_full_buffer_an_old_write_and_a_leaving_device_let_go() {
     let mut gone = Vec::new();
     for i in 0..40_u64 {
         let device = u32::from(i % 2 == 1);
-        buffer.post(at(device, 4 * i, false), i, (), i, &mut rng, |p| gone.push(p.value));
+        buffer.post(at(device, 4 * i, false), i, (), i, &mut rng, &mut |p| gone.push(p.value));
     }
     assert_eq!((buffer.len(), gone.len()), (super::POSTED_MAX, 8));
-    buffer.drain_device(0, &mut rng, |p| gone.push(p.value));
+    buffer.drain_device(0, &mut rng, &mut |p| gone.push(p.value));
     let evens: Vec<_> = gone.iter().filter(|value| **value % 2 == 0).copied().collect();
     assert_eq!(evens, (0..20).map(|i| 2 * i).collect::<Vec<_>>());
-    buffer.expire(37, &mut rng, |p| gone.push(p.value));
+    buffer.expire(37, &mut rng, &mut |p| gone.push(p.value));
     assert_eq!(buffer.len(), 1);
-    buffer.drain_all(&mut rng, |p| gone.push(p.value));
+    buffer.drain_all(&mut rng, &mut |p| gone.push(p.value));
     assert_eq!(gone.len(), 40);
 }
