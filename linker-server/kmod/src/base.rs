@@ -12,11 +12,11 @@ use crate::elf::{
     ET_EXEC, Elf, ElfError, Fields, RelaEntry, SHF_ALLOC, SHT_NOBITS, SHT_PROGBITS, STT_FUNC, SectionHeader,
     SegmentHeader,
 };
-use crate::object::{Alias, AliasKind, decode_alias};
+use crate::object::{Alias, AliasKind, decode_alias, word};
 use crate::records::{
-    ALIAS_MAY_BLOCK, ALIAS_SECTION, ALIAS_SIZE, API_VERSION, BASE_MAGIC, BASE_SECTION, BASE_SIZE, BaseInfo,
-    FIXUP_SIZE, FORMAT_VERSION, FixupRecord, MODULE_NAME_SIZE, SERVER_NAME_SIZE, SERVER_SECTION, SERVER_SIZE,
-    SUPER_PREFIX, SYMBOL_NAME_SIZE, ServerRecord, fnv1a, unpadded,
+    ALIAS_MAY_BLOCK, ALIAS_SECTION, ALIAS_SIZE, API_VERSION, AliasRecord, BASE_MAGIC, BASE_SECTION,
+    BASE_SIZE, BaseInfo, FIXUP_SIZE, FORMAT_VERSION, FixupRecord, MODULE_NAME_SIZE, SERVER_NAME_SIZE,
+    SERVER_SECTION, SERVER_SIZE, SUPER_PREFIX, SYMBOL_NAME_SIZE, ServerRecord, fnv1a, unpadded,
 };
 use crate::{ALIASES_MAX, FIXUPS_MAX, RELOCATIONS_MAX, SECTION_SIZE_MAX, SEGMENTS_MAX, SERVERS_MAX};
 
@@ -510,10 +510,12 @@ impl<'a> BaseObject<'a> {
         }
         let hash = fnv1a(name);
         Some(self.aliases.iter().position(|bytes| {
-            let alias = decode_alias(bytes);
-            alias.name_hash == hash
-                && AliasKind::from_record(alias.kind) == Some(AliasKind::Weak)
-                && unpadded(&alias.name).is_some_and(|held| held.as_bytes() == name)
+            let alias =
+                (word(bytes, offset_of!(AliasRecord, name_hash)) == hash).then(|| decode_alias(bytes));
+            alias.is_some_and(|alias| {
+                AliasKind::from_record(alias.kind) == Some(AliasKind::Weak)
+                    && unpadded(&alias.name).is_some_and(|held| held.as_bytes() == name)
+            })
         }))
     }
 
@@ -528,7 +530,8 @@ impl<'a> BaseObject<'a> {
         let into = entry.offset.checked_sub(place.address).ok_or(error)?;
         let inside = into.checked_add(kind.width()).is_some_and(|end| end <= place.size);
         // The section's header says where it is, but what is mapped are the segments.
-        let mapped = usize::try_from(kind.width()).is_ok_and(|width| self.bytes(entry.offset, width).is_some());
+        let mapped =
+            usize::try_from(kind.width()).is_ok_and(|width| self.bytes(entry.offset, width).is_some());
         if !inside || !mapped || entry.addend != 0 {
             return Err(error);
         }

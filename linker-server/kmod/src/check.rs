@@ -103,7 +103,8 @@ pub enum ParseError {
     /// The module's name is empty, not padded with zeros or not printable ASCII.
     InfoName,
 
-    /// The symbol's name is not a zero-terminated string of the name table.
+    /// The symbol's name is not a zero-terminated string of the name table, or longer than
+    /// [`crate::NAME_SIZE_MAX`].
     SymbolName(usize),
     /// The symbol is of a binding or type that modules do not use.
     SymbolKind(usize),

@@ -4,7 +4,7 @@
 //! container: tables and section contents lie inside the file and do not overlap. What may stand in them is judged in
 //! `check` and `base`.
 
-use crate::{FILE_SIZE_MAX, SECTIONS_MAX, SYMBOLS_MAX};
+use crate::{FILE_SIZE_MAX, NAME_SIZE_MAX, SECTIONS_MAX, SYMBOLS_MAX};
 
 /// A file is no sound ELF container. Numbers are section indices unless said otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub enum ElfError {
     SectionNames,
     /// The first section header is not the null section.
     NullSection,
-    /// The section's name is not a zero-terminated string of the name table.
+    /// The section's name is not a zero-terminated string of the name table, or longer than [`NAME_SIZE_MAX`].
     SectionName(usize),
     /// The section's contents leave the file.
     SectionOutOfFile(usize),
@@ -488,9 +488,11 @@ fn slice(file: &[u8], offset: u64, size: u64) -> Option<&[u8]> {
     file.get(start..end)
 }
 
-/// The zero-terminated string at an offset of a string table.
+/// The zero-terminated string at an offset of a string table, up to [`NAME_SIZE_MAX`].
+///
+/// Without the bound, thousands of symbols could share one name of megabytes, and reading them would take hours.
 fn string(table: &[u8], offset: u32) -> Option<&[u8]> {
     let rest = table.get(usize::try_from(offset).ok()?..)?;
-    let size = rest.iter().position(|&byte| byte == 0)?;
+    let size = rest.iter().take(NAME_SIZE_MAX + 1).position(|&byte| byte == 0)?;
     rest.get(..size)
 }

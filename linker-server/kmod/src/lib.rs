@@ -35,10 +35,13 @@ pub const FILE_SIZE_MAX: usize = 8 << 20;
 pub const SECTIONS_MAX: usize = 64;
 
 /// Entries of a symbol table, the null symbol included.
-pub const SYMBOLS_MAX: usize = 32 << 10;
+pub const SYMBOLS_MAX: usize = 8 << 10;
+
+/// Bytes of the name of a section or symbol. Log strings are names of symbols, so this is more than records allow.
+pub const NAME_SIZE_MAX: usize = 4 << 10;
 
 /// Relocations of one section.
-pub const RELOCATIONS_MAX: usize = 128 << 10;
+pub const RELOCATIONS_MAX: usize = 32 << 10;
 
 /// Alias records of one module or base image.
 pub const ALIASES_MAX: usize = 128;

@@ -1,13 +1,14 @@
 //! A module as its reader sees it: sections, aliases, imports and relocations, borrowed from the file.
 
 use aarch64_reloc::RelocKind;
+use core::mem::offset_of;
 
 use crate::check::{self, ParseError};
 use crate::elf::{Elf, Fields, RELA_SIZE, RelaEntry, SHN_UNDEF, STT_FUNC, SymbolEntry};
 use crate::records::{
     ALIAS_EXPORT, ALIAS_MAY_BLOCK, ALIAS_REFINE, ALIAS_SIZE, ALIAS_STRONG, ALIAS_WEAK, AliasRecord,
     CLASS_BUS, CLASS_DRIVER, CLASS_MISC, IMPORT_SIZE, ImportRecord, MODULE_FIXUP_POLICY, SUPER_PREFIX,
-    command_bit, fnv1a, unpadded,
+    SYMBOL_NAME_SIZE, command_bit, fnv1a, unpadded,
 };
 
 /// The sections of a module that mean something to the linker; each occurs at most once.
@@ -388,19 +389,22 @@ impl<'a> Object<'a> {
 
     /// Which record an undefined symbol stands for.
     pub(crate) fn undefined(&self, symbol: SymbolEntry) -> Option<Target> {
-        let name = self.elf.symbol_name(symbol)?;
+        // Longer names cannot be those of records, and are not worth hashing.
+        let name =
+            self.elf.symbol_name(symbol).filter(|name| name.len() < SYMBOL_NAME_SIZE + SUPER_PREFIX.len())?;
         if let Some(below) = name.strip_prefix(SUPER_PREFIX.as_bytes()) {
             let hash = fnv1a(below);
             let refined = |bytes: &[u8; ALIAS_SIZE]| {
-                let record = decode_alias(bytes);
-                record.kind == ALIAS_REFINE && record.name_hash == hash && is_named(&record.name, below)
+                let held = word(bytes, offset_of!(AliasRecord, name_hash));
+                let record = (held == hash).then(|| decode_alias(bytes));
+                record.is_some_and(|record| record.kind == ALIAS_REFINE && is_named(&record.name, below))
             };
             return self.aliases.iter().position(refined).map(Target::Super);
         }
         let hash = fnv1a(name);
         let imported = |bytes: &[u8; IMPORT_SIZE]| {
-            let record = decode_import(bytes);
-            record.name_hash == hash && is_named(&record.name, name)
+            let held = word(bytes, offset_of!(ImportRecord, name_hash));
+            held == hash && is_named(&decode_import(bytes).name, name)
         };
         self.imports.iter().position(imported).map(Target::Import)
     }
@@ -420,14 +424,14 @@ impl<'a> Object<'a> {
             return Err(ParseError::AliasReserved(index));
         }
         let name = bytes
-            .last_chunk::<{ crate::records::SYMBOL_NAME_SIZE }>()
+            .last_chunk::<SYMBOL_NAME_SIZE>()
             .and_then(|field| unpadded(field))
             .filter(|name| !name.starts_with(SUPER_PREFIX))
             .ok_or(ParseError::AliasName(index))?;
         if fnv1a(name.as_bytes()) != record.name_hash {
             return Err(ParseError::AliasHash(index));
         }
-        let at = (index * ALIAS_SIZE + core::mem::offset_of!(AliasRecord, implementation)) as u64;
+        let at = (index * ALIAS_SIZE + offset_of!(AliasRecord, implementation)) as u64;
         let implementation = self
             .function_pointer(self.alias_relocations, index, at)
             .ok_or(ParseError::AliasImplementation(index))?;
@@ -471,7 +475,7 @@ impl<'a> Object<'a> {
 pub(crate) fn read_import(index: usize, bytes: &[u8; IMPORT_SIZE]) -> Result<Import<'_>, ParseError> {
     let record = decode_import(bytes);
     let name = bytes
-        .last_chunk::<{ crate::records::SYMBOL_NAME_SIZE }>()
+        .last_chunk::<SYMBOL_NAME_SIZE>()
         .and_then(|field| unpadded(field))
         .filter(|name| !name.starts_with(SUPER_PREFIX))
         .ok_or(ParseError::ImportName(index))?;
@@ -500,6 +504,11 @@ pub(crate) fn decode_alias(bytes: &[u8; ALIAS_SIZE]) -> AliasRecord {
 fn decode_import(bytes: &[u8; IMPORT_SIZE]) -> ImportRecord {
     let mut fields = Fields(bytes);
     ImportRecord { name_hash: fields.u64(), fingerprint: fields.u64(), name: fields.array() }
+}
+
+/// The 64 bits at an offset of a record. Lists of records are searched by hash, many times: this reads nothing else.
+pub(crate) fn word(record: &[u8], at: usize) -> u64 {
+    record.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |field| u64::from_le_bytes(*field))
 }
 
 /// Whether a name field holds this name.

@@ -150,16 +150,16 @@ fn a_damaged_module_is_refused_or_loads_and_leaves() {
 fn a_damaged_base_image_is_refused_or_carries_layers() {
     let layer = Module::new("debug").refine(READ).write();
     let (mut accepted, mut refused) = (0, 0);
-    let tried = singles(&base().write(), Share { index: 1, count: 30 }, |file| match Host::new(file) {
-        Ok(mut host) => {
-            host.check();
-            let before = host.snapshot();
-            if let Ok(id) = host.load(&layer) {
-                host.check();
-                host.unload(id).unwrap();
+    let tried = singles(&base().write(), Share { index: 1, count: 30 }, |file| match World::new(file) {
+        Ok(mut world) => {
+            world.check();
+            let before = world.snapshot();
+            if let Ok(id) = world.load(&layer) {
+                world.check();
+                world.unload(id).unwrap();
             }
-            host.check();
-            assert_eq!(host.snapshot(), before);
+            world.check();
+            assert_eq!(world.snapshot(), before);
             accepted += 1;
         }
         Err(_) => refused += 1,

@@ -366,6 +366,24 @@ fn symbols() {
     assert_eq!(refused(&file), ParseError::SymbolName(count));
 }
 
+/// O6: the work of a parse is bounded in names, too.
+#[test]
+fn names_are_bounded() {
+    let mut image = Module::new("m").image();
+    let long = "x".repeat(kmod::NAME_SIZE_MAX);
+    image.symbols.push(Symbol { name: long.clone(), info: 0x02, section: 1, value: 0, size: 0 });
+    assert!(Object::parse(&image.write()).is_ok());
+    image.symbols.push(Symbol { name: long + "x", info: 0x02, section: 1, value: 0, size: 0 });
+    assert_eq!(refused(&image.write()), ParseError::SymbolName(image.symbols.len()));
+
+    let mut image = Module::new("m").image();
+    let small = Symbol { name: "y".into(), info: 0x02, section: 1, ..Symbol::default() };
+    image.symbols.resize(kmod::SYMBOLS_MAX - 1, small);
+    assert!(Object::parse(&image.write()).is_ok());
+    image.symbols.push(Symbol::default());
+    assert!(matches!(refused(&image.write()), ParseError::Elf(ElfError::SymbolTable(_))));
+}
+
 /// The kitchen sink with its `index`-th text relocation changed.
 fn relocation(index: usize, change: impl FnOnce(&mut Relocation)) -> ParseError {
     changed(|image| change(&mut image.section(".text").relocations[index]))
