@@ -9,6 +9,7 @@
 #![no_std]
 #![no_main]
 
+mod bench;
 mod caps;
 mod env;
 mod faults;
@@ -76,6 +77,7 @@ macro_rules! say {
         let _ = writeln!(crate::Console, $($arg)*);
     }};
 }
+pub(crate) use say;
 
 /// The running case, for the panic message.
 static RUNNING: AtomicPtr<Case> = AtomicPtr::new(core::ptr::null_mut());
