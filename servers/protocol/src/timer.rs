@@ -36,6 +36,20 @@ pub enum Reply {
     Refused(crate::Refusal),
 }
 
+/// Microseconds in this many ticks, without overflow for as long as the counter runs.
+#[must_use]
+pub const fn to_microseconds(ticks: u64, frequency: u64) -> u64 {
+    let (seconds, rest) = (ticks / frequency, ticks % frequency);
+    seconds * 1_000_000 + rest * 1_000_000 / frequency
+}
+
+/// Ticks in this many microseconds, rounded up: a sleep is never too short.
+#[must_use]
+pub const fn to_ticks(microseconds: u64, frequency: u64) -> u64 {
+    let (seconds, rest) = (microseconds / 1_000_000, microseconds % 1_000_000);
+    seconds * frequency + (rest * frequency).div_ceil(1_000_000)
+}
+
 /// Deadlines of the linker server at once.
 pub const DEADLINES_MAX: usize = 8;
 
@@ -89,6 +103,17 @@ impl DeadlinePage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sleep_is_never_too_short() {
+        for frequency in [19_200_000, 54_000_000, 62_500_000, 1_000_000_000, 32_768] {
+            for microseconds in [0, 1, 7, 999_999, 1_000_001, SLEEP_US_MAX] {
+                let ticks = to_ticks(microseconds, frequency);
+                assert!(to_microseconds(ticks, frequency) >= microseconds);
+                assert!(ticks == 0 || to_microseconds(ticks - 1, frequency) < microseconds.max(1));
+            }
+        }
+    }
 
     #[test]
     fn deadlines_pass_one_by_one() {

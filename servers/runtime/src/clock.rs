@@ -2,6 +2,8 @@
 
 use core::arch::asm;
 
+pub use strata_protocol::timer::{to_microseconds, to_ticks};
+
 /// Ticks of CNTVCT_EL0.
 #[must_use]
 #[inline]
@@ -28,20 +30,4 @@ pub fn frequency() -> u64 {
 #[must_use]
 pub fn microseconds() -> u64 {
     to_microseconds(ticks(), frequency())
-}
-
-/// Converts without overflow for as long as the counter runs.
-#[must_use]
-pub const fn to_microseconds(ticks: u64, frequency: u64) -> u64 {
-    let seconds = ticks / frequency;
-    let rest = ticks % frequency;
-    seconds * 1_000_000 + rest * 1_000_000 / frequency
-}
-
-/// Ticks in this many microseconds, rounded up: a sleep is never too short.
-#[must_use]
-pub const fn to_ticks(microseconds: u64, frequency: u64) -> u64 {
-    let seconds = microseconds / 1_000_000;
-    let rest = microseconds % 1_000_000;
-    seconds * frequency + (rest * frequency).div_ceil(1_000_000)
 }

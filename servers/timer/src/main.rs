@@ -1,25 +1,24 @@
 //! Owns the physical timer and serves deadlines: sleeps of clients by message, deadlines of the linker server
 //! through a shared page, because the linker server never waits for anybody.
 //!
-//! Reading order: here, then [`sleepers`] (who waits until when), [`hardware`] (the timer's registers).
+//! Reading order: here, then [`hardware`] (the timer's registers). Who sleeps until when is `timer-deadlines`'.
 #![no_std]
 #![no_main]
 
 mod hardware;
-mod sleepers;
 
 use sel4_sys::seL4_MessageInfo;
 use strata_protocol::caps::{signal, slot, timer_signal};
 use strata_protocol::start::{StartInfo, grant, region};
-use strata_protocol::timer::{DeadlinePage, Reply, Request, SLEEP_US_MAX};
+use strata_protocol::timer::{DeadlinePage, Reply, Request, SLEEP_US_MAX, to_ticks};
 use strata_protocol::{Errno, Refusal};
 use strata_runtime::ipc::{DEPTH, Received, get, put, receive, reply_receive};
 use strata_runtime::kernel::check;
 use strata_runtime::slots::Slots;
 use strata_runtime::{Ipc, clock, entry, sel4};
+use timer_deadlines::{Sleepers, earlier};
 
 use crate::hardware::PhysicalTimer;
-use crate::sleepers::Sleepers;
 
 entry!(main);
 
@@ -36,7 +35,8 @@ fn main(start: &'static StartInfo, ipc: &'static mut Ipc) -> ! {
     let page = start.region(region::DEADLINES).expect("the description names the deadline page");
     // SAFETY: the root task maps the page for the life of the process; all its fields are atomic.
     let page = unsafe { &*(page.address as *const DeadlinePage) };
-    let sleepers = Sleepers::new(&mut Slots::new(start));
+    let mut slots = Slots::new(start);
+    let sleepers = Sleepers::new(core::iter::from_fn(|| slots.take()));
     let mut timer = Timer { irq, page, sleepers, hardware: PhysicalTimer::take() };
     timer.connect(ipc);
     defmt::info!("timer at {=u64} Hz", clock::frequency());
@@ -98,7 +98,7 @@ impl Timer {
         let reply = match get(ipc, received.tag) {
             Ok(Request::Now) => time(clock::ticks()),
             Ok(Request::Sleep { microseconds }) if microseconds <= SLEEP_US_MAX => {
-                let until = clock::ticks() + clock::to_ticks(microseconds, clock::frequency());
+                let until = clock::ticks() + to_ticks(microseconds, clock::frequency());
                 match self.sleepers.place() {
                     Some(reply_slot) => {
                         check(ipc.seL4_CNode_SaveCaller(slot::CNODE, reply_slot, DEPTH))
@@ -123,12 +123,4 @@ fn time(ticks: u64) -> Reply {
 
 fn refuse(errno: Errno, name: &str, why: &str) -> Reply {
     Reply::Refused(Refusal::new(errno, name, why))
-}
-
-/// The earlier of two times where 0 means none.
-fn earlier(one: u64, other: u64) -> u64 {
-    match (one, other) {
-        (0, time) | (time, 0) => time,
-        (one, other) => one.min(other),
-    }
 }
