@@ -24,6 +24,9 @@ const ARCHIVE: &str = "boot.archive";
 /// The folder of unstripped files.
 const TABLES: &str = "tables";
 
+/// The folder of stripped files, as they travel.
+pub(crate) const STRIPPED: &str = "stripped";
+
 /// What a build leaves.
 #[derive(Debug)]
 pub(crate) struct Images {
@@ -43,7 +46,16 @@ struct Part {
 }
 
 impl Part {
-    /// What its file is called on the host.
+    /// What its stripped file is called.
+    fn stripped_name(&self) -> String {
+        match self.kind {
+            Kind::Module => format!("{}.kmod", self.name),
+            Kind::Base => format!("{}.elf", self.name),
+            _ => self.name.clone(),
+        }
+    }
+
+    /// What the file is called that its log table comes from.
     fn file_name(&self) -> String {
         if self.kind == Kind::Module { format!("{}.kmod", self.name) } else { self.name.clone() }
     }
@@ -142,11 +154,20 @@ fn parts(workspace: &Workspace, out: &Path) -> Result<Vec<Part>> {
     Ok(parts)
 }
 
-/// Strips each part into the out folder and reads it.
+/// Strips each part into the folder of stripped files and reads it. What no package makes any more is removed: the
+/// tests of built modules read the folder.
 fn members(parts: &[Part], out: &Path) -> Result<Vec<Member>> {
+    let modules = out.join(STRIPPED);
+    std::fs::create_dir_all(&modules).with_context(|| modules.display().to_string())?;
+    for entry in std::fs::read_dir(&modules)? {
+        let path = entry?.path();
+        if !parts.iter().any(|part| path.ends_with(part.stripped_name())) {
+            std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
+        }
+    }
     let mut members = Vec::new();
     for part in parts {
-        let stripped = out.join(part.file_name());
+        let stripped = modules.join(part.stripped_name());
         if is_older(&stripped, &part.linked) {
             match part.kind {
                 Kind::Module => module::strip(&part.linked, &stripped)?,

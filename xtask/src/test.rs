@@ -7,9 +7,8 @@ use clap::Args;
 
 use crate::build::{self, Images};
 use crate::cargo::{self, KERNEL_TARGET, USER_TARGET};
-use crate::progress;
-use crate::tidy;
 use crate::workspace::{Layer, Package, Role, Workspace};
+use crate::{out_dir, progress, tidy};
 
 /// The package whose test boots the target: it needs the images and runs last.
 const ON_TARGET: &str = "on-target";
@@ -46,6 +45,9 @@ pub(crate) fn test(workspace: &Workspace, args: &TestArgs) -> Result<ExitCode> {
         results.add("host tests", || host_tests(workspace, &args.filters));
     }
     let images = if target { results.add("images", || build::all(workspace)) } else { None };
+    if images.is_some() && checks {
+        results.add("built modules", || built_modules(workspace));
+    }
     if checks {
         results.add("lints of the host", || lint_host(workspace));
         results.add("lints of user-level code", || {
@@ -104,6 +106,13 @@ fn host_tests(workspace: &Workspace, filters: &[String]) -> Result<()> {
     let mut command = cargo::cargo(workspace, "test");
     command.args(host_packages(workspace).flat_map(|name| ["-p", name]));
     cargo::run(command.arg("--").args(filters))
+}
+
+/// What the build has just made is read, judged and loaded on the host.
+fn built_modules(workspace: &Workspace) -> Result<()> {
+    let mut command = cargo::cargo(workspace, "test");
+    command.args(["-p", "link-tests", "--test", "real_modules"]);
+    cargo::run(command.env("STRATA_MODULES", out_dir(workspace).join(build::STRIPPED)))
 }
 
 /// The runner is told where the images are.
