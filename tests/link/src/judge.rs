@@ -14,6 +14,9 @@ use object::{
 type File<'a> = ElfFile64<'a, LittleEndian>;
 type FileSection<'a, 'f> = object::read::elf::ElfSection64<'a, 'f, LittleEndian>;
 
+/// The file's sections and their names.
+struct Sections<'a, 'f>(Vec<(&'f str, FileSection<'a, 'f>)>);
+
 /// What the judge says about one relocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ruling {
@@ -45,27 +48,34 @@ type Record = (u8, String, u64, u64, u64);
 /// A sentence for people.
 pub fn judge(file: &[u8], module: &Object<'_>) -> Result<Vec<Ruling>, String> {
     let other = File::parse(file).map_err(|error| format!("the judge cannot read the file: {error}"))?;
+    let sections = Sections::of(&other);
     let mut rulings = Vec::new();
     for kind in SectionKind::ALL {
-        judge_section(&other, module, kind)?;
-        judge_relocations(&other, module, kind, &mut rulings)?;
+        judge_section(&sections, module, kind)?;
+        judge_relocations(&other, &sections, module, kind, &mut rulings)?;
     }
-    judge_aliases(&other, module)?;
-    judge_imports(&other, module)?;
-    judge_symbols(&other, module)?;
+    judge_aliases(&other, &sections, module)?;
+    judge_imports(&sections, module)?;
+    judge_symbols(&other, &sections, module)?;
     Ok(rulings)
 }
 
-/// The one section of this name; an error where there are two.
-fn section<'a, 'f>(file: &'f File<'a>, name: &str) -> Result<Option<FileSection<'a, 'f>>, String> {
-    let mut all = file.sections().filter(|section| section.name() == Ok(name));
-    let found = all.next();
-    if all.next().is_some() { Err(format!("two sections {name}")) } else { Ok(found) }
+impl<'a, 'f> Sections<'a, 'f> {
+    fn of(file: &'f File<'a>) -> Self {
+        Self(file.sections().filter_map(|section| Some((section.name().ok()?, section))).collect())
+    }
+
+    /// The one section of this name; an error where there are two.
+    fn one(&self, name: &str) -> Result<Option<&FileSection<'a, 'f>>, String> {
+        let mut all = self.0.iter().filter(|(other, _)| *other == name).map(|(_, section)| section);
+        let found = all.next();
+        if all.next().is_some() { Err(format!("two sections {name}")) } else { Ok(found) }
+    }
 }
 
-fn judge_section(file: &File<'_>, module: &Object<'_>, kind: SectionKind) -> Result<(), String> {
-    let (ours, theirs) = (module.section(kind), section(file, kind.name())?);
-    let (Some(ours), Some(theirs)) = (ours, &theirs) else {
+fn judge_section(sections: &Sections<'_, '_>, module: &Object<'_>, kind: SectionKind) -> Result<(), String> {
+    let (ours, theirs) = (module.section(kind), sections.one(kind.name())?);
+    let (Some(ours), Some(theirs)) = (ours, theirs) else {
         return equal(kind.name(), ours.is_some(), theirs.is_some());
     };
     equal("size", ours.size, theirs.size())?;
@@ -76,12 +86,13 @@ fn judge_section(file: &File<'_>, module: &Object<'_>, kind: SectionKind) -> Res
 
 fn judge_relocations(
     file: &File<'_>,
+    sections: &Sections<'_, '_>,
     module: &Object<'_>,
     kind: SectionKind,
     rulings: &mut Vec<Ruling>,
 ) -> Result<(), String> {
     let first = rulings.len();
-    if let Some(theirs) = section(file, kind.name())? {
+    if let Some(theirs) = sections.one(kind.name())? {
         for (offset, relocation) in theirs.relocations() {
             let refers_to = reference(file, &relocation)?;
             rulings.push(Ruling { section: kind, offset, kind: number(&relocation)?, refers_to });
@@ -137,9 +148,9 @@ fn reference(file: &File<'_>, relocation: &object::Relocation) -> Result<Referen
     }
 }
 
-fn judge_aliases(file: &File<'_>, module: &Object<'_>) -> Result<(), String> {
-    let records = records(file, ".modlink.alias", 88)?;
-    let pointers = match section(file, ".modlink.alias")? {
+fn judge_aliases(file: &File<'_>, sections: &Sections<'_, '_>, module: &Object<'_>) -> Result<(), String> {
+    let records = records(sections, ".modlink.alias", 88)?;
+    let pointers = match sections.one(".modlink.alias")? {
         Some(section) => section.relocations().collect::<Vec<_>>(),
         None => Vec::new(),
     };
@@ -169,34 +180,35 @@ fn judge_aliases(file: &File<'_>, module: &Object<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn judge_imports(file: &File<'_>, module: &Object<'_>) -> Result<(), String> {
-    let records = records(file, ".modlink.import", 64)?;
+fn judge_imports(sections: &Sections<'_, '_>, module: &Object<'_>) -> Result<(), String> {
+    let records = records(sections, ".modlink.import", 64)?;
     equal("import count", module.import_count(), records.len())?;
     for (ours, record) in module.imports().zip(records) {
         let name = name(&record[16..64])?;
-        equal("hash", word(&record, 0), fnv1a(name.as_bytes()))?;
-        equal("import", (ours.name.to_string(), ours.fingerprint), (name, word(&record, 8)))?;
+        equal("hash", word(record, 0), fnv1a(name.as_bytes()))?;
+        equal("import", (ours.name.to_string(), ours.fingerprint), (name, word(record, 8)))?;
     }
     Ok(())
 }
 
 /// Undefined symbols have records; nothing is common, thread-local or weak without one.
-fn judge_symbols(file: &File<'_>, module: &Object<'_>) -> Result<(), String> {
-    let refined: Vec<String> = records(file, ".modlink.alias", 88)?
+fn judge_symbols(file: &File<'_>, sections: &Sections<'_, '_>, module: &Object<'_>) -> Result<(), String> {
+    let refined: Vec<String> = records(sections, ".modlink.alias", 88)?
         .iter()
         .filter(|record| record[0] == ALIAS_REFINE)
         .map(|record| name(&record[40..88]))
         .collect::<Result<_, _>>()?;
     let has_weak =
         |name: &str| module.aliases().any(|alias| alias.kind == kmod::AliasKind::Weak && alias.name == name);
+    let imported: Vec<&str> = module.imports().map(|import| import.name).collect();
     for symbol in file.symbols() {
         // Names of symbols that nothing refers to by name may be any bytes.
         let name = symbol.name_bytes().map_err(|error| error.to_string())?;
-        let name = &String::from_utf8_lossy(name);
+        let name = &*String::from_utf8_lossy(name);
         let below = name.strip_prefix("super_");
         let recorded = match below {
             Some(below) => refined.iter().any(|refined| refined == below),
-            None => module.imports().any(|import| import.name == name),
+            None => imported.contains(&name),
         };
         let odd = symbol.is_common() || symbol.kind() == object::SymbolKind::Tls;
         let weak = symbol.is_weak() && !symbol.is_undefined() && !has_weak(name);
@@ -207,13 +219,13 @@ fn judge_symbols(file: &File<'_>, module: &Object<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn records(file: &File<'_>, name: &str, size: usize) -> Result<Vec<Vec<u8>>, String> {
-    let Some(section) = section(file, name)? else {
+fn records<'a>(sections: &Sections<'a, '_>, name: &str, size: usize) -> Result<Vec<&'a [u8]>, String> {
+    let Some(section) = sections.one(name)? else {
         return Ok(Vec::new());
     };
     let bytes = section.data().map_err(|error| error.to_string())?;
     equal("rest of a record section", 0, bytes.len() % size)?;
-    Ok(bytes.chunks(size).map(<[u8]>::to_vec).collect())
+    Ok(bytes.chunks(size).collect())
 }
 
 fn word(record: &[u8], at: usize) -> u64 {
