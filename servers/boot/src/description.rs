@@ -332,7 +332,8 @@ const TEST_AGENT: Server = Server {
         call(Owner::Linker, linker_badge::TEST_AGENT_2, slot::LINKER_2),
         Capability::Untyped { bits: 18, slot: slot::UNTYPED },
     ],
-    shared: &[Shared::Upload { write: true }, Shared::Free],
+    // It uploads damaged and renamed copies of the images in the boot archive.
+    shared: &[Shared::Store, Shared::Upload { write: true }, Shared::Free],
 };
 
 /// The servers that always run, in the order in which they start.

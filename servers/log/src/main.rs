@@ -12,7 +12,7 @@ use strata_protocol::caps::slot;
 use strata_protocol::linker::{Reply, Request};
 use strata_protocol::logring::{LogRing, RECORD_MAX};
 use strata_protocol::start::{StartInfo, region};
-use strata_protocol::wire::Frame;
+use strata_protocol::wire::{Frame, from_record};
 use strata_runtime::ipc::call_for_capability;
 use strata_runtime::mapping::{Access, map_own};
 use strata_runtime::slots::Slots;
@@ -100,7 +100,8 @@ fn drain(sources: &mut [Source], sink: Sink, ipc: &mut Ipc) {
                 && let Some(bytes) = source.ring.take(&mut buffer)
             {
                 more = true;
-                sink.write(ipc, &Frame::Log { stream: source.stream, bytes });
+                let log = Frame::Log { stream: source.stream, bytes };
+                sink.write(ipc, &from_record(bytes).unwrap_or(log));
             }
             let dropped = source.ring.dropped();
             if dropped != source.dropped {

@@ -111,9 +111,36 @@ pub fn decode(bytes: &mut [u8]) -> Result<Frame<'_>, WireError> {
     postcard::from_bytes_cobs::<Frame<'_>>(bytes).map_err(|_| WireError::Malformed)
 }
 
+/// What a record in a log ring begins with when it is a whole [`Frame`] that the log server passes on as it is, so that
+/// the serial line has one writer. No string of a log table has this index.
+pub const PASS_ON: [u8; 2] = [0xff; 2];
+
+/// Writes a frame as a record for the writer's log ring.
+pub fn to_record<'b>(frame: &Frame<'_>, buffer: &'b mut [u8]) -> Result<&'b [u8], WireError> {
+    let (mark, rest) = buffer.split_first_chunk_mut().ok_or(WireError::TooLong)?;
+    *mark = PASS_ON;
+    let used = postcard::to_slice(frame, rest).map_err(|_| WireError::TooLong)?.len();
+    Ok(&buffer[..PASS_ON.len() + used])
+}
+
+/// The frame in a record of a log ring, if it holds one.
+#[must_use]
+pub fn from_record(record: &[u8]) -> Option<Frame<'_>> {
+    postcard::from_bytes(record.strip_prefix(&PASS_ON)?).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_frame_goes_through_a_log_ring_and_log_bytes_are_no_frame() {
+        let mut buffer = [0; LOG_BYTES_MAX];
+        let frame = Frame::CaseEnd { name: "r01", passed: true, message: "" };
+        assert_eq!(from_record(to_record(&frame, &mut buffer).unwrap()), Some(frame));
+        assert_eq!(from_record(&[1, 0, 4, 2]), None);
+        assert_eq!(from_record(&[0xff, 0xff, 0xff]), None);
+    }
 
     #[test]
     fn a_frame_has_no_zero_inside_and_comes_back() {

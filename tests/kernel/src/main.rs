@@ -2,7 +2,8 @@
 //!
 //! `case=NAME` in the boot arguments picks one case; without it all run. Each prints
 //! `case NAME: ok` or `case NAME: FAILED at FILE:LINE: WHY`; the last line is `kernel-tests: N ok`, and
-//! the emulator ends with status 0, or 1 after a failure. A case starts with all of its untyped memory
+//! the emulator ends with status 0, or 1 after a failure. With `host=1` frames say the same to the on-target
+//! runner, which finds the cases' records in the section `.strata.cases`. A case starts with all of its untyped memory
 //! free, which is revoked again afterwards.
 //!
 //! `env` makes objects and threads, the other modules hold the cases by subject.
@@ -22,14 +23,50 @@ mod threads;
 
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use env::Env;
 use sel4_sys::{seL4_BootInfo, seL4_DebugPutChar};
+use strata_protocol::Text;
+use strata_protocol::start::padded;
+use strata_protocol::wire::{FRAME_MAX, Frame, encode};
 
-/// A case: a function and the name that picks it.
+/// Bytes of a case's name in its record.
+const NAME_SIZE: usize = 96;
+
+/// A case: a function and the name that picks it, in the layout that the host reads out of the file.
+#[repr(C)]
 pub(crate) struct Case {
-    pub(crate) name: &'static str,
+    /// The name, padded with zeros.
+    pub(crate) name: [u8; NAME_SIZE],
+    /// How long it may take, in seconds.
+    pub(crate) seconds: u32,
+    /// No flag is used here.
+    pub(crate) flags: u32,
     pub(crate) run: fn(&mut Env),
+}
+
+const _: () = assert!(size_of::<Case>() == 112);
+
+/// How long a case of the kernel may take, in seconds.
+pub(crate) const SECONDS: u32 = 30;
+
+impl Case {
+    fn name(&self) -> &str {
+        padded(&self.name)
+    }
+}
+
+/// A name as it stands in a record.
+pub(crate) const fn name(text: &str) -> [u8; NAME_SIZE] {
+    let bytes = text.as_bytes();
+    assert!(bytes.len() < NAME_SIZE, "the name of a case is too long");
+    let mut out = [0; NAME_SIZE];
+    let mut i = 0;
+    while i < bytes.len() {
+        out[i] = bytes[i];
+        i += 1;
+    }
+    out
 }
 
 /// Defines a case in the list that the linker gathers.
@@ -40,8 +77,13 @@ macro_rules! case {
 
         const _: () = {
             #[used]
-            #[unsafe(link_section = ".cases")]
-            static CASE: crate::Case = crate::Case { name: stringify!($name), run: $name };
+            #[unsafe(link_section = ".strata.cases")]
+            static CASE: crate::Case = crate::Case {
+                name: crate::name(stringify!($name)),
+                seconds: crate::SECONDS,
+                flags: 0,
+                run: $name,
+            };
         };
     };
 }
@@ -79,6 +121,19 @@ macro_rules! say {
 }
 pub(crate) use say;
 
+/// A host tool listens.
+static HOST: AtomicBool = AtomicBool::new(false);
+
+/// Tells the host tool, if there is one.
+fn frame(frame: &Frame<'_>) {
+    let mut buffer = [0; FRAME_MAX];
+    if HOST.load(Ordering::Relaxed)
+        && let Ok(bytes) = encode(frame, &mut buffer)
+    {
+        bytes.iter().for_each(|byte| seL4_DebugPutChar(*byte));
+    }
+}
+
 /// The running case, for the panic message.
 static RUNNING: AtomicPtr<Case> = AtomicPtr::new(core::ptr::null_mut());
 
@@ -97,15 +152,18 @@ extern "C" fn main(boot_info: &'static seL4_BootInfo) -> ! {
     // thread's; both are taken here once.
     let mut env = unsafe { Env::new(boot_info) };
     let wanted = env.boot_argument("case=");
+    HOST.store(env.boot_argument("host=1").is_some(), Ordering::Relaxed);
     let mut done = 0;
     for case in cases() {
-        if wanted.is_some_and(|wanted| wanted != case.name.as_bytes()) {
+        if wanted.is_some_and(|wanted| wanted != case.name().as_bytes()) {
             continue;
         }
         RUNNING.store(core::ptr::from_ref(case).cast_mut(), Ordering::Relaxed);
+        frame(&Frame::CaseBegin { name: case.name() });
         (case.run)(&mut env);
         env.reset();
-        say!("case {}: ok", case.name);
+        say!("case {}: ok", case.name());
+        frame(&Frame::CaseEnd { name: case.name(), passed: true, message: "" });
         done += 1;
     }
     say!("kernel-tests: {done} ok");
@@ -116,8 +174,10 @@ extern "C" fn main(boot_info: &'static seL4_BootInfo) -> ! {
 fn panic(info: &PanicInfo<'_>) -> ! {
     let case = RUNNING.load(Ordering::Relaxed);
     // SAFETY: null, or one of the immutable list.
-    let name = unsafe { case.as_ref() }.map_or("-", |case| case.name);
+    let name = unsafe { case.as_ref() }.map_or("-", Case::name);
     let place = info.location().map_or(("-", 0), |place| (place.file(), place.line()));
     say!("case {name}: FAILED at {}:{}: {}", place.0, place.1, info.message());
+    let message = Text::<300>::format(format_args!("{}:{}: {}", place.0, place.1, info.message()));
+    frame(&Frame::CaseEnd { name, passed: false, message: &message });
     exit(1)
 }

@@ -1,1 +1,9 @@
-//! The host runner: boots QEMU once for each on-target case and judges it.
+//! The host side of on-target cases: which images there are, one boot for each case, and its verdict.
+//!
+//! [`suite`] finds images and cases without a boot, [`boot`] watches one machine, [`verdict`] says what happened in
+//! words that tell a wrong answer from a hang and a hang from a crashed emulator. `tests/on_target.rs` makes each case
+//! an ordinary test of it.
+
+pub mod boot;
+pub mod suite;
+pub mod verdict;

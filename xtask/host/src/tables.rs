@@ -14,7 +14,7 @@ use strata_protocol::streams;
 
 /// The tables of all streams of a run.
 pub struct Tables {
-    directory: PathBuf,
+    directories: Vec<PathBuf>,
     streams: BTreeMap<u16, Stream>,
 }
 
@@ -31,7 +31,18 @@ impl Tables {
     /// their `.defmt` symbols.
     #[must_use]
     pub fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), streams: BTreeMap::new() }
+        Self::search(vec![directory.to_owned()])
+    }
+
+    /// The same with several folders; the first that has a file wins.
+    #[must_use]
+    pub fn search(directories: Vec<PathBuf>) -> Self {
+        Self { directories, streams: BTreeMap::new() }
+    }
+
+    fn find(&self, file: &str) -> PathBuf {
+        let mut paths = self.directories.iter().map(|directory| directory.join(file));
+        paths.find(|path| path.is_file()).unwrap_or_else(|| PathBuf::from(file))
     }
 
     /// The line that a frame stands for. A frame that cannot be decoded becomes a line that says so.
@@ -46,7 +57,7 @@ impl Tables {
 
     /// A module's strings are in use from now on.
     pub fn module_loaded(&mut self, stream: u16, name: &str, index_base: u32) -> Result<()> {
-        let symbols = read_symbols(&self.directory.join(format!("{name}.kmod")))?;
+        let symbols = read_symbols(&self.find(&format!("{name}.kmod")))?;
         let entry = self.stream(stream)?;
         entry.modules.insert(index_base, symbols);
         entry.table = None;
@@ -73,7 +84,7 @@ impl Tables {
     fn stream(&mut self, stream: u16) -> Result<&mut Stream> {
         if !self.streams.contains_key(&stream) {
             let name = streams::image_of(stream).with_context(|| format!("stream {stream} has no image"))?;
-            let own = read_symbols(&self.directory.join(name))?;
+            let own = read_symbols(&self.find(name))?;
             self.streams.insert(stream, Stream { own, modules: BTreeMap::new(), table: None });
         }
         self.streams.get_mut(&stream).context("just inserted")

@@ -1,0 +1,185 @@
+//! Layers of `bus_space`: what the ring shows, what a bus error becomes.
+
+use bus_space::{Op, exceptions, ring};
+use strata_protocol::Errno;
+use strata_protocol::driver::BUS_READ;
+
+use crate::agent::Agent;
+use crate::case::{Outcome, case, ensure, ensure_eq};
+use crate::device::{PERIPHERAL_ID_0, RTC_ID_0};
+use crate::names::{BASE, DEBUG, READ_4, XH};
+use crate::trace::{Trace, mark_text};
+
+/// Where the RTC is on the bus.
+const RTC: u64 = 0x0901_0000;
+/// Where nothing is.
+const HOLE: u64 = 0x0b00_0000;
+
+/// The layers of the last read in the order in which they ran, as the ring shows them: a mark by its text, the debug
+/// layer's own record as "debug".
+fn order_of_read(agent: &mut Agent, trace: &mut Trace) -> Outcome<heapless::Vec<heapless::Vec<u8, 8>, 8>> {
+    let rtc = agent.open("rtc")?;
+    trace.skip();
+    let read = rtc.read_4(agent.ipc, PERIPHERAL_ID_0)?;
+    ensure_eq!(read, (RTC_ID_0, 0), "the RTC's identification");
+    let mut order = heapless::Vec::new();
+    for record in trace.take_of(RTC)? {
+        let who = match record.operation() {
+            Some(Op::Mark) => mark_text(record.value),
+            Some(Op::Read) => {
+                ensure_eq!(record.address, RTC + PERIPHERAL_ID_0, "the address in the ring");
+                ensure_eq!(record.value, RTC_ID_0, "the value in the ring");
+                ensure_eq!(
+                    (record.width, record.count, record.status),
+                    (4, 1, 0),
+                    "width, count, status in the ring"
+                );
+                ensure!(record.flags & ring::flag::IN_FLIGHT == 0, "the access has ended");
+                ensure!(record.caller != 0, "the ring has no caller");
+                heapless::Vec::from_slice(b"debug").unwrap_or_default()
+            }
+            other => {
+                crate::case::fail!("an unexpected record: {other:?}")
+            }
+        };
+        ensure!(order.push(who).is_ok(), "more records of one read than expected");
+    }
+    agent.close(rtc)?;
+    Ok(order)
+}
+
+case!(
+    /// The trace is written by the layers that execute: it follows the load order, and the removal from the middle.
+    30, fn trace_is_written_by_the_layers_that_execute_in_both_load_orders(agent) {
+        for (first, second, expected) in [(DEBUG, XH, [&b"xh"[..], b"debug"]), (XH, DEBUG, [b"debug", b"xh"])] {
+            agent.load(first)?;
+            agent.load(second)?;
+            agent.expect_stack(READ_4, &[second, first, BASE])?;
+            let mut trace = agent.map_trace()?;
+            let order = order_of_read(agent, &mut trace)?;
+            ensure!(order.iter().map(|who| who.as_slice()).eq(expected), "{second} over {first}: {order:x?}");
+            agent.unload(XH)?;
+            let order = order_of_read(agent, &mut trace)?;
+            ensure!(order.iter().map(|who| who.as_slice()).eq([b"debug"]), "debug alone: {order:x?}");
+            agent.unmap_trace(trace)?;
+            agent.unload(DEBUG)?;
+        }
+        agent.expect_empty()
+    }
+);
+
+case!(
+    /// The ring outlives its module while a client holds it, and says that nobody writes any more.
+    20, fn ring_outlives_its_module_while_a_client_maps_it(agent) {
+        let before = agent.ledger()?;
+        agent.load(DEBUG)?;
+        let mut trace = agent.map_trace()?;
+        let rtc = agent.open("rtc")?;
+        rtc.read_4(agent.ipc, PERIPHERAL_ID_0)?;
+        agent.unload(DEBUG)?;
+        let records = trace.take_of(RTC)?;
+        ensure_eq!(records.len(), 1, "records in the ring of a module that is gone");
+        ensure_eq!(records[0].value, RTC_ID_0, "its value");
+        ensure_eq!(trace.state(), Some(ring::State::Closed), "the ring's state");
+        agent.unmap_trace(trace)?;
+        agent.close(rtc)?;
+        ensure_eq!(agent.ledger()?, before, "the ledger after the ring was given back");
+        agent.audit()?;
+        Ok(())
+    }
+);
+
+case!(
+    /// With xh, a hole in the memory map reads all ones with an error status, and the driver lives.
+    20, fn hole_with_xh_reads_all_ones_with_an_error_and_the_driver_lives(agent) {
+        agent.load(XH)?;
+        agent.control(XH, [exceptions::control::RETRIES, 2, 0, 0])?;
+        agent.control(XH, [exceptions::control::QUARANTINE_AFTER, 0, 0, 0])?;
+        let hole = agent.open("hole")?;
+        for round in 0..3 {
+            let (value, status) = hole.read_4(agent.ipc, 0x10)?;
+            ensure_eq!(value, 0xffff_ffff, "the value, round {round}");
+            ensure_eq!(status, u64::from(Errno::EIO.number().unsigned_abs()), "the status, round {round}");
+        }
+        let row = agent.threads()?.into_iter().find(|row| row.name.as_str() == "hole");
+        ensure!(row.as_ref().is_some_and(|row| row.restarts == 0), "the driver was started again: {row:?}");
+        // Each read was tried once and repeated twice.
+        ensure!(row.as_ref().is_some_and(|row| row.bus_errors == 9), "bus errors: {row:?}");
+        let words = agent.stat(XH)?;
+        ensure!(words[1] > 0, "the layer counts no fault: {words:?}");
+        agent.expect_devices_well()?;
+        agent.unload(XH)?;
+        agent.expect_empty()
+    }
+);
+
+case!(
+    /// xh over debug: the ring shows each retry. xh under debug: the ring shows the final result alone.
+    20, fn ring_above_and_below_xh_shows_results_or_retries(agent) {
+        for (first, second, reads) in [(DEBUG, XH, 3), (XH, DEBUG, 1)] {
+            agent.load(first)?;
+            agent.load(second)?;
+            agent.control(XH, [exceptions::control::RETRIES, 2, 0, 0])?;
+            let mut trace = agent.map_trace()?;
+            let hole = agent.open("hole")?;
+            trace.skip();
+            ensure_eq!(hole.read_4(agent.ipc, 0)?.0, 0xffff_ffff, "the value");
+            let records = trace.take()?;
+            let shown = records.iter().filter(|record| record.operation() == Some(Op::Read));
+            let mut count = 0;
+            for record in shown {
+                ensure_eq!(record.address, HOLE, "the address of the failed read");
+                ensure!(record.flags & ring::flag::ERROR != 0, "the record shows no error: {record:?}");
+                ensure_eq!(record.status, Errno::EIO.number(), "the status in the ring");
+                count += 1;
+            }
+            ensure_eq!(count, reads, "reads in the ring with {second} over {first}");
+            agent.unmap_trace(trace)?;
+            agent.close(hole)?;
+            agent.unload(first)?;
+            agent.unload(second)?;
+        }
+        agent.expect_empty()
+    }
+);
+
+case!(
+    /// Without xh the fault is reported to the client, and the driver serves on after a restart.
+    20, fn hole_without_xh_is_reported_as_a_fault(agent) {
+        let hole = agent.open("hole")?;
+        let answer = hole.call(agent.ipc, BUS_READ, &[4, 0x10]);
+        ensure!(answer.is_fault(), "no fault: {answer:x?}");
+        let [address, pc, status, _] = answer.words;
+        ensure_eq!(address & 0xfff, 0x10, "the offset of the faulting address");
+        ensure!((0x1000_0000..0x1800_0000).contains(&pc), "the program counter {pc:#x} is not in the link domain");
+        // Exception class: data abort of a lower level, as on the bare machine.
+        ensure_eq!(status >> 26, 0x24, "the exception class");
+        let row = agent.threads()?.into_iter().find(|row| row.name.as_str() == "hole");
+        ensure!(row.as_ref().is_some_and(|row| row.restarts == 1), "restarts: {row:?}");
+        // The policy belongs to the layer: once it is gone, the next bus error is a fault again.
+        agent.load(XH)?;
+        ensure_eq!(hole.read_4(agent.ipc, 0x10)?.0, 0xffff_ffff, "the same place with xh");
+        agent.unload(XH)?;
+        ensure!(hole.call(agent.ipc, BUS_READ, &[4, 0x10]).is_fault(), "no fault after xh is gone");
+        agent.expect_devices_well()
+    }
+);
+
+case!(
+    /// A layer in C is a layer like any other, over and under layers in Rust.
+    20, fn c_layer_chains_with_rust_layers(agent) {
+        let demo = agent.open("demo")?;
+        let rtc = agent.open("rtc")?;
+        for (first, second, answer) in [("pass_a", "c_layer", 72), ("c_layer", "pass_a", 18)] {
+            agent.load(first)?;
+            agent.load(second)?;
+            ensure_eq!(demo.ping(agent.ipc, 0)?, answer, "{second} over {first}");
+            let reads = agent.stat("c_layer")?[0];
+            rtc.read_4(agent.ipc, PERIPHERAL_ID_0)?;
+            ensure_eq!(agent.stat("c_layer")?[0], reads + 1, "reads that the C layer counts");
+            agent.unload(first)?;
+            agent.unload(second)?;
+        }
+        agent.expect_empty()
+    }
+);

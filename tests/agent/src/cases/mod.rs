@@ -1,0 +1,13 @@
+//! The cases, one file for each subject. A case is named for what it shows, and for its requirement where it has one.
+
+mod bench;
+mod bus;
+mod commands;
+mod images;
+mod layers;
+mod reclaim;
+mod reorder;
+mod stacks;
+mod stress;
+mod unload;
+mod walls;

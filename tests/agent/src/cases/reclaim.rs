@@ -1,0 +1,78 @@
+//! What an unload gives back.
+
+use strata_protocol::driver::DEMO_PING;
+
+use crate::case::{case, ensure, ensure_eq, fail};
+use crate::names::{DEBUG, REORDER, XH};
+
+case!(
+    /// R19: all memory is back, the addresses are poisoned, and a stale call into them faults.
+    30, fn r19_memory_is_back_addresses_are_poisoned_and_a_stale_call_faults(agent) {
+        let demo = agent.open("demo")?;
+        agent.load("wall_probe")?;
+        let before = agent.ledger()?;
+        agent.load("pass_a")?;
+        let Some(first) = agent.module("pass_a")? else { fail!("the module is not listed") };
+        let target = agent.stack(crate::names::PING)?[0].address;
+        ensure!(agent.ledger()?.frames > before.frames, "a loaded module costs no frame");
+        ensure!(agent.ledger_of("pass_a")?.is_some(), "the ledger has no row of the module");
+        agent.unload("pass_a")?;
+        ensure_eq!(agent.ledger()?, before, "the ledger after the unload");
+        ensure!(agent.ledger_of("pass_a")?.is_none_or(|row| row.frames == 0), "the module still has frames");
+        agent.load("pass_a")?;
+        let Some(second) = agent.module("pass_a")? else { fail!("the module is not listed") };
+        ensure!(first.address != second.address, "the addresses of the last unload are used again at once");
+        agent.unload("pass_a")?;
+        // A pointer into the module that is gone.
+        let answer = demo.call(agent.ipc, DEMO_PING, &[crate::cases::walls::CALL | target]);
+        ensure!(answer.is_fault(), "a stale call came back: {answer:x?}");
+        ensure_eq!(answer.words[0], target, "the faulting address");
+        ensure_eq!(answer.words[1], target, "the program counter of the fault");
+        agent.unload("wall_probe")?;
+        agent.expect_empty()
+    }
+);
+
+case!(
+    /// The ledger is equal after many cycles of all layers, and a walk of the capability space finds the same.
+    60, fn ledger_is_equal_after_cycles_and_the_walk_agrees(agent) {
+        const MODULES: [&str; 8] = [DEBUG, "hello", XH, "strong_note", REORDER, "c_layer", "introducer", "greet_layer"];
+        let before = agent.ledger()?;
+        let found = agent.audit()?;
+        ensure_eq!(found, before.capabilities, "the walk and the total of the ledger");
+        for _ in 0..10 {
+            for module in MODULES {
+                agent.load(module)?;
+            }
+            let loaded = agent.audit()?;
+            ensure!(loaded > found, "eight modules hold no capability");
+            ensure_eq!(loaded, agent.ledger()?.capabilities, "the walk and the total with all modules");
+            for module in MODULES.iter().rev() {
+                agent.unload(module)?;
+            }
+        }
+        ensure_eq!(agent.ledger()?, before, "the ledger after 10 cycles of 8 modules");
+        ensure_eq!(agent.audit()?, found, "the walk after 10 cycles");
+        agent.expect_empty()
+    }
+);
+
+case!(
+    /// R28: a thousand loads and unloads of one module end where they began.
+    180, fn r28_thousand_cycles_end_where_they_began(agent) {
+        let demo = agent.open("demo")?;
+        // The first cycle may fill books that stay.
+        agent.load("pass_a")?;
+        agent.unload("pass_a")?;
+        let before = agent.snapshot()?;
+        for cycle in 0..1_000 {
+            agent.load("pass_a")?;
+            ensure_eq!(demo.ping(agent.ipc, cycle)?, cycle * 10 + 2, "cycle {cycle}, loaded");
+            agent.unload("pass_a")?;
+            ensure_eq!(demo.ping(agent.ipc, cycle)?, cycle + 1, "cycle {cycle}, unloaded");
+        }
+        agent.expect_as_before(&before, "1,000 cycles")?;
+        agent.audit()?;
+        Ok(())
+    }
+);

@@ -1,0 +1,103 @@
+//! The debug layer's ring as a client sees it: mapped read-only.
+
+use core::sync::atomic::AtomicU64;
+
+use bus_space::Op;
+use bus_space::ring::{Next, REGION_PAGES, REGION_SIZE, Reader, Record, State};
+use heapless::Vec;
+use sel4_sys::seL4_CPtr;
+use strata_protocol::linker::{Reply, Request};
+use strata_runtime::mapping::{Access, map_own, unmap};
+
+use crate::agent::{Agent, name};
+use crate::case::{Failure, Outcome, ensure, fail};
+use crate::names::DEBUG;
+
+/// Records that a case takes at once.
+pub(crate) const RECORDS_MAX: usize = 64;
+/// Bytes of a page.
+const PAGE: u64 = 4096;
+
+/// The ring, mapped.
+///
+/// Holding one proves that the frames are mapped read-only in this process; they stay when the module goes.
+pub(crate) struct Trace {
+    reader: Reader<'static>,
+    frames: Vec<seL4_CPtr, 32>,
+}
+
+/// A layer's name in a mark: its first eight characters, the first in the low byte.
+pub(crate) fn mark_text(value: u64) -> Vec<u8, 8> {
+    value.to_le_bytes().into_iter().take_while(|byte| *byte != 0).collect()
+}
+
+impl Agent {
+    /// Maps the ring of the debug layer.
+    pub(crate) fn map_trace(&mut self) -> Outcome<Trace> {
+        let address = self.free;
+        self.free += u64::from(REGION_PAGES) * PAGE + 0x20_0000;
+        let mut frames = Vec::new();
+        for page in 0..u32::from(REGION_PAGES) {
+            let (frame, _) = self.capability(&Request::MapShared { name: name(DEBUG)?, page })?;
+            let at = address + u64::from(page) * PAGE;
+            let mapped = map_own(self.ipc, &mut self.slots, frame, at, Access::Read);
+            ensure!(mapped.is_ok(), "mapping page {page} of the ring: {mapped:?}");
+            ensure!(frames.push(frame).is_ok(), "the ring has more pages than expected");
+        }
+        let words = core::ptr::with_exposed_provenance::<AtomicU64>(usize::try_from(address).unwrap_or(0));
+        // SAFETY: the pages have just been mapped there, one behind the other, and `unmap_trace` takes the reader away
+        // before it unmaps them; the words are atomic and only loaded.
+        let words = unsafe { core::slice::from_raw_parts(words, REGION_SIZE / 8) };
+        let reader = Reader::new(words)
+            .map_err(|error| Failure::new(format_args!("the region is no ring: {error:?}")))?;
+        Ok(Trace { reader, frames })
+    }
+
+    /// Unmaps the ring and gives its pages back.
+    pub(crate) fn unmap_trace(&mut self, trace: Trace) -> Outcome {
+        for frame in trace.frames {
+            // A page whose module has been unloaded may have been revoked already.
+            let _ = unmap(self.ipc, frame);
+            let deleted = self.slots.delete(self.ipc, frame);
+            ensure!(deleted.is_ok(), "deleting a page of the ring: {deleted:?}");
+        }
+        match self.linker(&Request::ReleaseShared { name: name(DEBUG)? })? {
+            Reply::Done => Ok(()),
+            other => fail!("release of the ring: {other:?}"),
+        }
+    }
+}
+
+impl Trace {
+    /// What the writer says of itself.
+    pub(crate) fn state(&self) -> Option<State> {
+        self.reader.state()
+    }
+
+    /// Forgets what is recorded so far.
+    pub(crate) fn skip(&mut self) {
+        self.reader.skip_all();
+    }
+
+    /// The records since the last call, by time; losses fail the case.
+    pub(crate) fn take(&mut self) -> Outcome<Vec<Record, RECORDS_MAX>> {
+        let mut records = Vec::new();
+        loop {
+            match self.reader.next_by_time() {
+                Next::Record(_, record) => {
+                    ensure!(records.push(record).is_ok(), "more records than expected");
+                }
+                Next::Lost(count) => fail!("{count} records were lost"),
+                Next::Empty => return Ok(records),
+            }
+        }
+    }
+
+    /// The same, but only accesses and marks of one device, at `base` and behind.
+    pub(crate) fn take_of(&mut self, base: u64) -> Outcome<Vec<Record, RECORDS_MAX>> {
+        let of_device = |record: &Record| {
+            record.operation() == Some(Op::Mark) || (base..base + PAGE).contains(&record.address)
+        };
+        Ok(self.take()?.into_iter().filter(of_device).collect())
+    }
+}

@@ -1,0 +1,188 @@
+//! One boot for one case: what the machine says, and when it has said enough.
+//!
+//! ```text
+//!   start ─boot limit─► CaseBegin ─case limit─► CaseEnd ─1 s of silence─► end
+//! ```
+//! A panic frame, an end of QEMU or a passed limit ends the case at once.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use strata_host::demux::Piece;
+use strata_host::qemu::{Machine, Next, Qemu};
+use strata_host::tables::Tables;
+use strata_protocol::wire::{self, Frame};
+
+use crate::suite::Entry;
+use crate::verdict::Verdict;
+
+/// How long the system may take until the case begins.
+const BOOT_LIMIT: Duration = Duration::from_secs(20);
+/// How long the line must be silent after a verdict before a machine that does not end is ended.
+const SILENCE: Duration = Duration::from_secs(1);
+/// What a panicking image still says is waited for this long.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+
+/// A case that has ended.
+#[derive(Debug)]
+pub struct Report {
+    /// What became of it.
+    pub verdict: Verdict,
+    /// Everything that it said, one line each.
+    pub output: Vec<String>,
+}
+
+/// Boots the case's image and watches it to its end. `live` sees each line as it comes.
+pub fn run(entry: &Entry, mut live: impl FnMut(&str)) -> Result<Report> {
+    let bootargs = format!("host=1 log=debug case={} seed={}", entry.case.name, entry.seed);
+    let qemu = Qemu { image: entry.image.clone(), bootargs, icount: false, extra: Vec::new() };
+    let mut watch = Watch {
+        machine: qemu.start()?,
+        tables: Tables::search(entry.tables.clone()),
+        name: entry.case.name.clone(),
+        text: Vec::new(),
+        output: Vec::new(),
+        live: &mut live,
+    };
+    let verdict = watch.judge(BOOT_LIMIT * entry.patience, case_limit(entry))?;
+    watch.end_line();
+    Ok(Report { verdict, output: watch.output })
+}
+
+fn case_limit(entry: &Entry) -> Duration {
+    Duration::from_secs(entry.case.seconds.into()) * entry.patience
+}
+
+struct Watch<'a> {
+    machine: Machine,
+    tables: Tables,
+    name: String,
+    /// Console text of the line that is not complete.
+    text: Vec<u8>,
+    output: Vec<String>,
+    live: &'a mut dyn FnMut(&str),
+}
+
+/// What a frame means for the verdict.
+enum Turn {
+    Begun,
+    Ended(Verdict),
+    Nothing,
+}
+
+impl Watch<'_> {
+    fn judge(&mut self, boot: Duration, case: Duration) -> Result<Verdict> {
+        let mut begun = false;
+        let mut deadline = Instant::now() + boot;
+        loop {
+            match self.machine.next(deadline)? {
+                Next::Piece(piece) => match self.take(piece) {
+                    Turn::Begun if !begun => {
+                        begun = true;
+                        deadline = Instant::now() + case;
+                    }
+                    Turn::Ended(verdict @ Verdict::Panic { .. }) => {
+                        self.listen(LAST_WORDS)?;
+                        return Ok(verdict);
+                    }
+                    Turn::Ended(verdict) => {
+                        return Ok(match self.listen(SILENCE)? {
+                            Some(status) => verdict.confirmed(status),
+                            None => {
+                                self.say("(the machine did not end by itself and was ended)".into());
+                                verdict
+                            }
+                        });
+                    }
+                    Turn::Begun | Turn::Nothing => {}
+                },
+                Next::Ended(status) => return Ok(Verdict::of_end(status, &self.machine.complaints())),
+                Next::TimedOut if begun => return Ok(Verdict::Hang(case)),
+                Next::TimedOut => return Ok(Verdict::NoBoot(boot)),
+            }
+        }
+    }
+
+    /// Listens until the line has been silent this long, or the machine has ended.
+    fn listen(&mut self, silence: Duration) -> Result<Option<std::process::ExitStatus>> {
+        loop {
+            match self.machine.next(Instant::now() + silence)? {
+                Next::Piece(piece) => {
+                    self.take(piece);
+                }
+                Next::Ended(status) => return Ok(Some(status)),
+                Next::TimedOut => return Ok(None),
+            }
+        }
+    }
+
+    fn take(&mut self, piece: Piece) -> Turn {
+        match piece {
+            Piece::Text(bytes) => {
+                for byte in bytes {
+                    match byte {
+                        b'\n' => self.end_line(),
+                        b'\r' => {}
+                        other => self.text.push(other),
+                    }
+                }
+                Turn::Nothing
+            }
+            Piece::Damaged(bytes) => {
+                self.say(format!("(damaged frame, {} bytes: {})", bytes.len(), bytes.escape_ascii()));
+                Turn::Nothing
+            }
+            Piece::Frame(mut bytes) => match wire::decode(&mut bytes) {
+                Ok(frame) => self.frame(&frame),
+                // The splitter hands on only what it has decoded itself.
+                Err(_) => Turn::Nothing,
+            },
+        }
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>) -> Turn {
+        match *frame {
+            Frame::Log { stream, bytes } => {
+                let line = self.tables.line(stream, bytes);
+                self.say(line);
+            }
+            Frame::LogDropped { stream, count } => {
+                self.say(format!("({count} log lines of stream {stream} dropped)"))
+            }
+            Frame::Note { text } => self.say(format!("note: {text}")),
+            Frame::Figure { name, milli, unit } => self.say(format!("figure: {name} {milli}/1000 {unit}")),
+            Frame::ModuleLoaded { stream, name, index_base, .. } => {
+                // A module without log strings has no table; its lines, if there are any, say so themselves.
+                let _ = self.tables.module_loaded(stream, name, index_base);
+            }
+            Frame::ModuleUnloaded { stream, index_base } => self.tables.module_unloaded(stream, index_base),
+            Frame::Panic { image, message } => {
+                self.say(format!("PANIC {image}: {message}"));
+                return Turn::Ended(Verdict::Panic { image: image.into(), message: message.into() });
+            }
+            Frame::CaseBegin { name } if name == self.name => return Turn::Begun,
+            Frame::CaseBegin { name } => return Turn::Ended(Verdict::OtherCase(name.into())),
+            Frame::CaseEnd { name, .. } if name != self.name => {
+                return Turn::Ended(Verdict::OtherCase(name.into()));
+            }
+            Frame::CaseEnd { passed, message, .. } => {
+                let verdict = if passed { Verdict::Pass } else { Verdict::Fail(message.into()) };
+                return Turn::Ended(verdict);
+            }
+            Frame::Prompt | Frame::CommandDone { .. } => {}
+        }
+        Turn::Nothing
+    }
+
+    fn end_line(&mut self) {
+        if !self.text.is_empty() {
+            let line = String::from_utf8_lossy(&std::mem::take(&mut self.text)).into_owned();
+            self.say(line);
+        }
+    }
+
+    fn say(&mut self, line: String) {
+        (self.live)(&line);
+        self.output.push(line);
+    }
+}

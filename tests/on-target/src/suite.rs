@@ -1,0 +1,79 @@
+//! Which images there are and which cases they hold, found without a boot.
+//!
+//! `./x test` builds the images and says in the environment where they are.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use strata_host::cases::{self, Case, flag};
+
+/// The bootable image of the whole system, whose test agent runs cases.
+pub const IMAGE: &str = "STRATA_IMAGE";
+/// The ELF file of the test agent.
+pub const AGENT_ELF: &str = "STRATA_AGENT_ELF";
+/// The bootable image of the kernel with the kernel's cases as root task.
+pub const KERNEL_IMAGE: &str = "STRATA_KERNEL_TESTS_IMAGE";
+/// The ELF file of the kernel's cases.
+pub const KERNEL_ELF: &str = "STRATA_KERNEL_TESTS_ELF";
+/// Folders with the files that log tables come from, separated by colons: `NAME` for images, `NAME.kmod` for modules.
+pub const IMAGES_DIR: &str = "STRATA_IMAGES_DIR";
+/// The seed of all runs; [`SEED_DEFAULT`] without it.
+pub const SEED: &str = "STRATA_SEED";
+/// Time limits are multiplied by this number, for slow hosts.
+pub const PATIENCE: &str = "STRATA_PATIENCE";
+
+/// The seed of a run that nobody gave one.
+pub const SEED_DEFAULT: u64 = 1;
+/// The board that all of this runs on.
+const BOARD: &str = "virt";
+
+/// One case and what it boots.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// `board::area::case`.
+    pub name: String,
+    /// The case itself.
+    pub case: Case,
+    /// The image to boot.
+    pub image: PathBuf,
+    /// Where log tables are.
+    pub tables: Vec<PathBuf>,
+    /// The seed for this run.
+    pub seed: u64,
+    /// Factor of all time limits.
+    pub patience: u32,
+}
+
+/// All cases that `./x test` runs.
+pub fn entries() -> Result<Vec<Entry>> {
+    let tables: Vec<PathBuf> = std::env::split_paths(&required(IMAGES_DIR)?).collect();
+    let seed = number(SEED, SEED_DEFAULT)?;
+    let patience = u32::try_from(number(PATIENCE, 1)?.max(1)).context("too much patience")?;
+    let mut entries = Vec::new();
+    for (area, elf, image) in [("agent", AGENT_ELF, IMAGE), ("kernel", KERNEL_ELF, KERNEL_IMAGE)] {
+        let image = PathBuf::from(required(image)?);
+        let elf = PathBuf::from(required(elf)?);
+        let found = cases::read(Path::new(&elf))?;
+        entries.extend(found.into_iter().filter(|case| case.flags & flag::BENCH == 0).map(|case| Entry {
+            name: format!("{BOARD}::{area}::{}", case.name),
+            case,
+            image: image.clone(),
+            tables: tables.clone(),
+            seed,
+            patience,
+        }));
+    }
+    Ok(entries)
+}
+
+fn required(name: &str) -> Result<std::ffi::OsString> {
+    std::env::var_os(name)
+        .with_context(|| format!("{name} is not set: run `./x test`, which builds the images and sets it"))
+}
+
+fn number(name: &str, default: u64) -> Result<u64> {
+    match std::env::var(name) {
+        Ok(text) => text.parse().with_context(|| format!("{name} is no number: {text}")),
+        Err(_) => Ok(default),
+    }
+}

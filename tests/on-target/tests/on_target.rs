@@ -1,0 +1,45 @@
+//! Goal: each on-target case is an ordinary test: listed, filtered, run alone, timed, judged.
+//!
+//! Method: the cases are read from a section of the test images, without a boot; each runs in a machine of its own, so
+//! that none can disturb another. `./x test` builds the images and runs this.
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use on_target::suite::{Entry, SEED, entries};
+use on_target::verdict::Verdict;
+
+/// Machines at once: a boot keeps one core busy.
+const BOOTS: usize = 2;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(BOOTS);
+    let nocapture = arguments.nocapture;
+    match entries() {
+        Ok(entries) => {
+            let trials = entries
+                .into_iter()
+                .map(|entry| Trial::test(entry.name.clone(), move || run(&entry, nocapture)));
+            libtest_mimic::run(&arguments, trials.collect()).exit_code()
+        }
+        Err(error) => {
+            eprintln!("on-target: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(entry: &Entry, nocapture: bool) -> Result<(), Failed> {
+    let report = on_target::boot::run(entry, |line| {
+        if nocapture {
+            eprintln!("{}: {line}", entry.case.name);
+        }
+    });
+    let report = report.map_err(|error| format!("{error:#}"))?;
+    if report.verdict == Verdict::Pass {
+        return Ok(());
+    }
+    let output = report.output.join("\n");
+    Err(format!("{}\n{output}\nseed: {SEED}={}", report.verdict, entry.seed).into())
+}
