@@ -25,6 +25,7 @@ impl Hardware {
     /// Takes the devices over and starts the tick.
     pub fn new(gic: Gic, uart: Uart) -> Self {
         registers::set_mdscr_el1(0);
+        registers::set_pmuserenr_el0(0);
         registers::set_cntkctl_el1(COUNTERS);
         registers::set_cpacr_el1(0);
         registers::set_cntp_ctl_el0(0);

@@ -69,6 +69,10 @@ write! {
     set_mdscr_el1, "mdscr_el1"
 }
 write! {
+    /// Performance counters: whether EL0 may use them.
+    set_pmuserenr_el0, "pmuserenr_el0"
+}
+write! {
     /// The lower half: root and ASID.
     set_ttbr0_el1, "ttbr0_el1"
 }
