@@ -9,20 +9,10 @@ mod log_exports;
 mod records;
 mod stubs;
 
+use board::Device;
 use kmod_api::kmod::records::{API_VERSION, BASE_MAGIC, BaseInfo, FORMAT_VERSION, ServerRecord, padded};
+use qemu_virt::BOARD;
 use strata_protocol::domain::ServerStart;
-
-/// The devices of the board that this base image drives: physical address, size, interrupt.
-mod devices {
-    /// The PL011 that is also the console.
-    pub(super) const UART: (u64, u64, u32) = (0x0900_0000, 0x1000, 33);
-    /// The PL031.
-    pub(super) const RTC: (u64, u64, u32) = (0x0901_0000, 0x1000, 0);
-    /// A hole in the memory map, to show what a bus error does.
-    pub(super) const HOLE: (u64, u64, u32) = (0x0b00_0000, 0x1000, 0);
-    /// No device.
-    pub(super) const NONE: (u64, u64, u32) = (0, 0, 0);
-}
 
 /// An address that the static linker fills in.
 #[repr(transparent)]
@@ -56,27 +46,63 @@ static BASE: BaseInfo<Address> = BaseInfo {
 
 type Entry = unsafe extern "C" fn(*const ServerStart) -> !;
 
-const fn server(name: &str, entry: Entry, device: (u64, u64, u32)) -> ServerRecord<Entry> {
-    ServerRecord {
+/// What a server is given.
+enum Needs {
+    /// No device.
+    Nothing,
+    /// The registers of the board's device of the server's name.
+    Registers,
+    /// Its registers and its interrupt.
+    RegistersAndInterrupt,
+}
+
+const fn server(name: &'static str, entry: Entry, needs: Needs) -> ServerRecord<Entry> {
+    let mut record = ServerRecord {
         name: padded(name),
         entry,
-        device_paddr: device.0,
-        device_size: device.1,
-        irq: device.2,
+        device_paddr: 0,
+        device_size: 0,
+        irq: 0,
         flags: 0,
         reserved: [0; 16],
+    };
+    if !matches!(needs, Needs::Nothing) {
+        let device = device(name);
+        record.device_paddr = device.registers.start;
+        record.device_size = device.registers.size;
+        if let (Needs::RegistersAndInterrupt, Some(irq)) = (needs, device.irq) {
+            record.irq = irq;
+        }
     }
+    record
+}
+
+/// The board's device of this name; one that it does not have stops the build.
+const fn device(name: &str) -> &'static Device {
+    let mut i = 0;
+    while !is_same(BOARD.devices[i].name.as_bytes(), name.as_bytes()) {
+        i += 1;
+    }
+    &BOARD.devices[i]
+}
+
+const fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i == a.len() && i == b.len()
 }
 
 #[used]
 #[unsafe(link_section = ".modlink.server")]
 static SERVERS: [ServerRecord<Entry>; 6] = [
-    server("uart", driver_server::uart::entry, devices::UART),
-    server("rtc", driver_server::rtc::entry, devices::RTC),
-    server("hole", driver_server::hole::entry, devices::HOLE),
-    server("demo", driver_server::demo::entry, devices::NONE),
-    server("demo2", driver_server::demo::entry, devices::NONE),
-    server("bench", driver_server::bench::entry, devices::NONE),
+    server("uart", driver_server::uart::entry, Needs::RegistersAndInterrupt),
+    server("rtc", driver_server::rtc::entry, Needs::Registers),
+    server("hole", driver_server::hole::entry, Needs::Registers),
+    server("demo", driver_server::demo::entry, Needs::Nothing),
+    server("demo2", driver_server::demo::entry, Needs::Nothing),
+    server("bench", driver_server::bench::entry, Needs::Nothing),
 ];
 
 /// The ELF entry point, which an executable must name. Nothing starts here.

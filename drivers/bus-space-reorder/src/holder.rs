@@ -284,7 +284,7 @@ impl State {
         let State { buffer, rng, latest, inverted, .. } = self;
         let out = &mut |posted| carry_out(&posted, latest, inverted);
         buffer.post(access, value, context, thread::counter(), rng, out);
-        if Choice::below(rng, 16) < self.mix {
+        if self.mix > 0 && Choice::below(rng, 16) < self.mix {
             buffer.release_one(rng, out);
         }
     }

@@ -274,7 +274,7 @@ impl<C: Copy> StoreBuffer<C> {
         let all = self.select(|_| true);
         let free = self.free_of(all);
         if free != 0 {
-            let index = nth(free, choice.below(free.count_ones() as usize));
+            let index = pick(free, choice);
             self.emit(index, out);
             self.compact();
         }
@@ -315,7 +315,7 @@ impl<C: Copy> StoreBuffer<C> {
         while left != 0 {
             let free = self.free_of(left);
             debug_assert!(free != 0, "program order has no cycles");
-            let index = nth(free, choice.below(free.count_ones() as usize));
+            let index = pick(free, choice);
             self.emit(index, out);
             left &= !(1 << index);
         }
@@ -394,6 +394,13 @@ impl<C: Copy> StoreBuffer<C> {
             }
         }
     }
+}
+
+/// One member of a set that has some. A set of one takes no choice, so that traffic which leaves nothing to choose (a
+/// console that writes and reads back) does not change what a seed replays.
+fn pick(set: Set, choice: &mut impl Choice) -> usize {
+    let count = set.count_ones() as usize;
+    nth(set, if count > 1 { choice.below(count) } else { 0 })
 }
 
 /// The index of the n-th member of a set.
