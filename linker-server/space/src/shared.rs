@@ -1,9 +1,9 @@
 //! Shared regions: pages that a module writes and clients read.
 //!
 //! A region has an untyped object of its own, so that it outlives its module while a client holds it.
-//! Clients get read-only copies of the frames. A copy of a frame is no child of the frame in the
-//! kernel's derivation tree but of the untyped memory, except that revoking the *original* frame
-//! capability deletes all copies: that is what happens when the last client gives the region back.
+//! Clients get read-only copies of the frames. In the kernel's derivation tree a copy is a child of
+//! the capability that Retype made and never of another copy; so one client's copies cannot be
+//! revoked apart from another's. All copies are revoked when the last client gives the region back.
 
 use crate::objects::{ObjectError, Objects, PAGE_BITS, PAGE_SIZE, Untyped};
 use crate::vspace::{VSpaces, map};
