@@ -7,6 +7,7 @@ use crate::agent::Agent;
 use crate::case::{Outcome, case, ensure, ensure_eq, fail};
 use crate::image::Upload;
 use crate::names::{BASE, PING};
+use crate::report::note;
 
 /// Kinds of alias records (the format's numbers).
 const REFINE: u8 = 3;
@@ -120,13 +121,17 @@ case!(
         let mut random = Random(agent.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         for _ in 0..200 {
             let at = table + random.below(good.len() - table);
-            let value = good[at] ^ (1 << random.below(8));
-            upload.set(at, value);
+            let bit = random.below(8);
+            upload.set(at, good[at] ^ (1 << bit));
+            let wedged = tally.wedged;
             tried(agent, &upload, upload.size, &mut tally, "section table")?;
+            if tally.wedged > wedged {
+                note!("bit {bit} of byte {} of section header {}", (at - table) % 64, (at - table) / 64);
+            }
             upload.set(at, good[at]);
             count += 1;
         }
-        crate::report::note!(
+        note!(
             "{count} damaged images: {} refused, {} loaded and unloaded, {} wedged",
             tally.refused, tally.loaded, tally.wedged
         );

@@ -1,6 +1,7 @@
 //! What an unload gives back.
 
 use strata_protocol::driver::DEMO_PING;
+use strata_protocol::linker::ModuleState;
 
 use crate::case::{case, ensure, ensure_eq, fail};
 use crate::names::{DEBUG, REORDER, XH};
@@ -28,8 +29,14 @@ case!(
         ensure!(answer.is_fault(), "a stale call came back: {answer:x?}");
         ensure_eq!(answer.words[0], target, "the faulting address");
         ensure_eq!(answer.words[1], target, "the program counter of the fault");
-        agent.unload("wall_probe")?;
-        agent.expect_empty()
+        // Who made the wild call is out of all stacks; the default answers the next one.
+        agent.sleep_us(2_000)?;
+        let probe = agent.module("wall_probe")?;
+        ensure!(probe.is_some_and(|row| row.state == ModuleState::Wedged), "the module that made the call is not wedged");
+        agent.expect_stack(crate::names::PING, &[crate::names::BASE])?;
+        ensure_eq!(demo.ping(agent.ipc, 41)?, 42, "the default afterwards");
+        agent.audit()?;
+        Ok(())
     }
 );
 
