@@ -237,6 +237,11 @@ impl<'a> Sections<'a> {
             match Known::named(name) {
                 Some(known) => sections.add(elf, index, header, known)?,
                 None if header.flags & SHF_ALLOC != 0 => return Err(ParseError::UnknownSection(index)),
+                // Only tables of relocations say that their `info` is a section. One whose type is damaged must not be
+                // passed over: the section that it belongs to would be loaded without its relocations.
+                None if header.flags & SHF_INFO_LINK != 0 && header.kind != SHT_RELA => {
+                    return Err(ParseError::SectionFlags(index));
+                }
                 // Debug data, notes, tables: they take no memory.
                 None => {}
             }
@@ -295,6 +300,11 @@ impl<'a> Sections<'a> {
         header: SectionHeader,
     ) -> Result<(), ParseError> {
         let target = usize::try_from(header.info).unwrap_or(0);
+        let named = elf.section(target).and_then(|target| elf.section_name(target));
+        let own = elf.section_name(header).and_then(|name| name.strip_prefix(b".rela"));
+        if own.is_none() || own != named {
+            return Err(ParseError::SectionFlags(index));
+        }
         let records = [&mut self.aliases, &mut self.imports, &mut self.info];
         let Some(slot) = self.loaded.iter_mut().chain(records).find(|slot| slot.index == target) else {
             // Relocations of debug data.

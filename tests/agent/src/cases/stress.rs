@@ -3,8 +3,8 @@
 use sel4_sys::seL4_CPtr;
 use strata_protocol::caps::slot;
 use strata_protocol::timer;
-use strata_runtime::Ipc;
 use strata_runtime::ipc::call;
+use strata_runtime::{Ipc, clock};
 
 use crate::agent::Agent;
 use crate::case::{Outcome, case, ensure, ensure_eq};
@@ -89,13 +89,16 @@ fn cycles(agent: &mut Agent, count: u64) -> Outcome {
     let releaser = agent.spawn(releasing, &[demo.endpoint()])?;
     let mut served = Served::default();
     let (mut straddled_loads, mut straddled_unloads) = (0, 0);
+    let (mut loading_us, mut unloading_us, start) = (0, 0, clock::microseconds());
     for cycle in 0..count {
         let first = usize::try_from(cycle % 3).unwrap_or(0);
         let order = [first, (first + 1) % 3, (first + 2) % 3];
         for layer in order {
             agent.sleep_us(100)?;
             let calls = client.get(reader::CALLS);
+            let from = clock::microseconds();
             agent.load(LAYERS[layer])?;
+            loading_us += clock::microseconds() - from;
             // The same odd number before and after: one call lasted through the relink.
             straddled_loads += u64::from(calls % 2 == 1 && client.get(reader::CALLS) == calls);
         }
@@ -103,13 +106,17 @@ fn cycles(agent: &mut Agent, count: u64) -> Outcome {
         for layer in order {
             served.add(agent, layer, LAYERS[layer])?;
             let calls = client.get(reader::CALLS);
+            let from = clock::microseconds();
             agent.unload(LAYERS[layer])?;
+            unloading_us += clock::microseconds() - from;
             straddled_unloads += u64::from(calls % 2 == 1);
         }
     }
     agent.join(client)?;
     agent.join(releaser)?;
     note!("{count} cycles: {} right reads, {} wrong", client.get(reader::RIGHT), client.get(reader::WRONG));
+    let all_us = clock::microseconds() - start;
+    note!("{all_us} µs, of these {loading_us} in loads and {unloading_us} in unloads");
     note!("calls served: debug {}, xh {}, reorder {}", served.0[0], served.0[1], served.0[2]);
     note!("calls that straddled a relink: {straddled_loads} at loads, {straddled_unloads} at unloads");
     ensure_eq!(client.get(reader::WRONG), 0, "wrong reads, the last {:#x}", client.get(reader::LAST_WRONG));
@@ -131,7 +138,7 @@ fn cycles(agent: &mut Agent, count: u64) -> Outcome {
 case!(
     /// The driver works through 1,000 load/unload cycles of the three layers: only right values, every layer serves,
     /// calls straddle relinks.
-    300, fn driver_works_through_a_thousand_cycles_of_three_layers(agent) { cycles(agent, CYCLES) }
+    600, fn driver_works_through_a_thousand_cycles_of_three_layers(agent) { cycles(agent, CYCLES) }
 );
 
 case!(
