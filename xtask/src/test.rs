@@ -102,7 +102,10 @@ const MODULE_API: &str = "kmod-api";
 
 fn host_packages(workspace: &Workspace) -> impl Iterator<Item = &str> {
     let packages = workspace.with_layer(Layer::Pure).chain(workspace.with_layer(Layer::Host));
-    packages.chain(workspace.packages.get(MODULE_API)).map(|package| package.name.as_str()).filter(|name| *name != ON_TARGET)
+    packages
+        .chain(workspace.packages.get(MODULE_API))
+        .map(|package| package.name.as_str())
+        .filter(|name| *name != ON_TARGET)
 }
 
 fn host_tests(workspace: &Workspace, filters: &[String]) -> Result<()> {
