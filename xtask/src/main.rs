@@ -8,6 +8,7 @@ mod archive;
 mod bench;
 mod build;
 mod cargo;
+mod expect;
 mod flatten;
 mod interactive;
 mod kernel_image;

@@ -154,6 +154,22 @@ fn scripted(text: &str, mut session: Session, timeout: Duration) -> Result<ExitC
     result.context("script").map(|()| ExitCode::SUCCESS)
 }
 
+/// Plays every script of tests/demos on a machine of its own.
+pub(crate) fn demos(workspace: &Workspace, images: &Images) -> Result<()> {
+    let folder = workspace.root.join("tests/demos");
+    let mut scripts = std::fs::read_dir(&folder)
+        .with_context(|| format!("cannot read {}", folder.display()))?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<_>>>()?;
+    scripts.sort();
+    for path in scripts {
+        let session = Session::new(virt(images, "").start()?, Tables::new(&images.tables));
+        scripted(&read_script(&path)?, session, Duration::from_secs(60))
+            .with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}
+
 fn one_case(case: &str, mut session: Session, timeout: Duration) -> Result<ExitCode> {
     let status = until_stopped(&mut session, timeout).with_context(|| format!("case {case}"))?;
     session.finish();

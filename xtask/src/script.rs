@@ -4,13 +4,17 @@
 //! # a comment is printed, and so is an empty line
 //! modload bus_space_debug
 //! !modload bus_space_debug      expected to fail
+//! alias bus_space_read_4
+//! ? 0 refine bus_space_debug    what the answer must say: see `expect`
 //! quit
 //! ```
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use strata_protocol::Errno;
+
+use crate::expect::Answers;
 
 /// What a script asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +23,17 @@ enum Line<'a> {
     Remark(&'a str),
     /// Typed.
     Command { text: &'a str, must_fail: bool },
+    /// Held against the answer to the last command.
+    Expectation(&'a str),
 }
 
 fn parse(line: &str) -> Line<'_> {
     let trimmed = line.trim();
     if trimmed.is_empty() || trimmed.starts_with('#') {
         return Line::Remark(line.trim_end());
+    }
+    if let Some(expectation) = trimmed.strip_prefix('?') {
+        return Line::Expectation(expectation.trim());
     }
     match trimmed.strip_prefix('!') {
         Some(command) => Line::Command { text: command.trim_start(), must_fail: true },
@@ -53,18 +62,25 @@ pub(crate) trait Console {
     fn wait(&mut self, timeout: Duration) -> Result<Said>;
     /// Prints a line of the script itself.
     fn print(&mut self, line: &str);
+    /// The lines that have come since the last line was typed.
+    fn answer(&mut self) -> Vec<String>;
 }
 
 /// Runs a script. An error says which line did not go as it said; no command behind it is typed.
 pub(crate) fn run(script: &str, console: &mut impl Console, timeout: Duration) -> Result<()> {
     let mut waits = false;
     let mut stopped = false;
+    let mut answers = Answers::default();
     for (index, line) in script.lines().enumerate() {
         let number = index + 1;
         let (text, must_fail) = match parse(line) {
             Line::Remark(text) => {
                 // Remarks at the head come before the first text of the machine.
                 console.print(text);
+                continue;
+            }
+            Line::Expectation(text) => {
+                answers.check(text).with_context(|| format!("line {number}"))?;
                 continue;
             }
             Line::Command { text, must_fail } => (text, must_fail),
@@ -93,6 +109,7 @@ pub(crate) fn run(script: &str, console: &mut impl Console, timeout: Duration) -
             Said::TooLate => bail!("line {number}: `{text}`: no end after {} s", timeout.as_secs()),
             Said::Prompt => bail!("line {number}: `{text}`: a prompt came before the command's status"),
         }
+        answers.add(text, console.answer());
         if is_quit(text) && !stopped {
             stopped = match console.wait(timeout)? {
                 Said::Stopped(Some(0)) => true,
@@ -152,6 +169,9 @@ mod tests {
         fn print(&mut self, line: &str) {
             self.printed.push(line.to_owned());
         }
+        fn answer(&mut self) -> Vec<String> {
+            vec![format!("did {}", self.typed.len())]
+        }
     }
 
     fn play(script: &str, says: &[Said]) -> (Result<()>, Played) {
@@ -175,6 +195,17 @@ mod tests {
         );
         // The console may report the status of `quit` before the machine stops.
         play("quit", &[Prompt, Done(0), Stopped(Some(0))]).0.unwrap();
+    }
+
+    #[test]
+    fn an_answer_that_is_not_as_the_script_says_stops_it() {
+        use Said::{Done, Prompt};
+        let says = [Prompt, Done(0), Prompt, Done(0)];
+        play("a\n? did 1\nb\n? did 2", &says).0.unwrap();
+        let (result, console) = play("a\n? did 2\nb", &says);
+        assert!(format!("{:#}", result.unwrap_err()).starts_with("line 2: the answer to `a`"));
+        assert_eq!(console.typed, ["a"]);
+        assert!(play("a\na\n?=", &says).0.is_err());
     }
 
     /// Every single deviation is an error that names the line, and nothing behind it is typed.

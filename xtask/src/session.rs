@@ -23,6 +23,8 @@ pub(crate) struct Session {
     logs: Logs,
     transcript: Transcript,
     said: VecDeque<Said>,
+    /// Lines since the last one was typed.
+    answer: Vec<String>,
     /// What an on-target case reported, in order: name, passed, message.
     pub(crate) verdicts: Vec<(String, bool, String)>,
     /// Figures of a bench: name, thousandths, unit.
@@ -37,6 +39,7 @@ impl Session {
             logs: Logs::new(tables),
             transcript: Transcript::default(),
             said: VecDeque::new(),
+            answer: Vec::new(),
             verdicts: Vec::new(),
             figures: Vec::new(),
         }
@@ -54,7 +57,9 @@ impl Session {
     fn piece(&mut self, piece: Piece) {
         match piece {
             Piece::Text(text) | Piece::Damaged(text) => {
-                self.transcript.push(&text).iter().for_each(|line| print_line(line));
+                let lines = self.transcript.push(&text);
+                lines.iter().for_each(|line| print_line(line));
+                self.answer.extend(lines);
             }
             Piece::Frame(mut bytes) => {
                 if let Ok(frame) = wire::decode(&mut bytes) {
@@ -89,6 +94,7 @@ impl Session {
 impl Console for Session {
     fn type_line(&mut self, line: &str) -> Result<()> {
         self.transcript.typed();
+        self.answer.clear();
         // A machine that has just stopped says so at the next wait.
         let _ = self.machine.send(format!("{line}\r").as_bytes());
         Ok(())
@@ -115,6 +121,10 @@ impl Console for Session {
 
     fn print(&mut self, line: &str) {
         print_line(line);
+    }
+
+    fn answer(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.answer)
     }
 }
 

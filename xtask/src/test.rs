@@ -8,7 +8,7 @@ use clap::Args;
 use crate::build::{self, Images};
 use crate::cargo::{self, KERNEL_TARGET, USER_TARGET};
 use crate::workspace::{Layer, Package, Role, Workspace};
-use crate::{out_dir, progress, tidy};
+use crate::{out_dir, progress, run, tidy};
 
 /// The package whose test boots the target: it needs the images and runs last.
 const ON_TARGET: &str = "on-target";
@@ -58,6 +58,9 @@ pub(crate) fn test(workspace: &Workspace, args: &TestArgs) -> Result<ExitCode> {
         });
     }
     if let Some(images) = &images {
+        if checks {
+            results.add("demos", || run::demos(workspace, images));
+        }
         results.add("on-target tests", || on_target_tests(workspace, images, args));
     }
     Ok(results.finish())
