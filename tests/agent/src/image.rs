@@ -84,14 +84,14 @@ impl Upload {
     pub(crate) fn get(&self, at: usize) -> u8 {
         assert!(at < self.size, "inside the image");
         // SAFETY: inside the image, which is mapped; the linker server only reads it.
-        unsafe { self.at.add(at).read_volatile() }
+        unsafe { self.at.wrapping_add(at).read_volatile() }
     }
 
     /// Changes a byte.
     pub(crate) fn set(&self, at: usize, byte: u8) {
         assert!(at < self.size, "inside the image");
         // SAFETY: inside the image, which is mapped read-write; the linker server only reads it, in its own mapping.
-        unsafe { self.at.add(at).write_volatile(byte) };
+        unsafe { self.at.wrapping_add(at).write_volatile(byte) };
     }
 
     fn has(&self, at: usize, bytes: &[u8]) -> bool {

@@ -107,11 +107,11 @@ case!(
         }
         ensure_eq!((tally.refused, tally.loaded), (count, 0), "truncated images refused, loaded");
         // Every byte of the ELF header, flipped whole and enlarged.
-        for at in 0..64 {
-            for value in [good[at] ^ 0xff, 0xff] {
+        for (at, byte) in good.iter().take(64).enumerate() {
+            for value in [byte ^ 0xff, 0xff] {
                 upload.set(at, value);
                 tried(agent, &upload, upload.size, &mut tally, "header")?;
-                upload.set(at, good[at]);
+                upload.set(at, *byte);
                 count += 1;
             }
         }

@@ -159,8 +159,8 @@ case!(
         let other = agent.open("demo2")?;
         let client = agent.spawn(pinging, &[other.endpoint()])?;
         for order in ORDERS {
-            for layer in 0..3 {
-                agent.load(NAMES[layer])?;
+            for module in NAMES {
+                agent.load(module)?;
             }
             let mut left: heapless::Vec<usize, 4> = (0..3).collect();
             expect_layers(agent, demo, &left)?;
