@@ -195,15 +195,32 @@ fn permissions_go_with_names() {
 
 #[test]
 fn relocation_tables() {
-    let table = |info| {
-        let (name, kind, bytes) = (".rela.more".to_string(), 4, vec![0; 24]);
-        Section { name, kind, bytes, align: 8, info, entry_size: 24, ..Section::default() }
-    };
     // Link 16: the symbol table stands behind ten sections and five of relocations.
-    let add = |image: &mut Image, info| image.sections.push(Section { link: 16, ..table(info) });
-    assert_eq!(changed(|image| add(image, 1)), ParseError::DuplicateRelocations(11));
-    assert_eq!(changed(|image| add(image, 4)), ParseError::UnwantedRelocations(10));
-    assert_eq!(changed(|image| add(image, 6)), ParseError::UnwantedRelocations(10));
+    let add = |image: &mut Image, name: String, info| {
+        let (kind, bytes) = (4, vec![0; 24]);
+        image.sections.push(Section {
+            name,
+            kind,
+            bytes,
+            align: 8,
+            info,
+            link: 16,
+            entry_size: 24,
+            ..Section::default()
+        });
+    };
+    let second = |info: u32| {
+        changed(|image| {
+            let name = format!(".rela{}", image.sections[info as usize - 1].name);
+            add(image, name, info);
+        })
+    };
+    assert_eq!(second(1), ParseError::DuplicateRelocations(11));
+    assert_eq!(second(4), ParseError::UnwantedRelocations(10));
+    assert_eq!(second(6), ParseError::UnwantedRelocations(10));
+    // A table whose target is not the section that its name says.
+    assert_eq!(changed(|image| add(image, ".rela.more".to_owned(), 1)), ParseError::SectionFlags(10));
+    assert_eq!(changed(|image| add(image, ".rela.text".to_owned(), 4)), ParseError::SectionFlags(10));
     let relocation = Relocation { offset: 0, kind: 257, symbol: 1, addend: 0 };
     let many = vec![relocation; kmod::RELOCATIONS_MAX + 1];
     let error = changed(|image| image.section(".data").relocations = many);

@@ -121,8 +121,12 @@ impl Machine {
         Ok(())
     }
 
-    /// What QEMU itself complained about, once it has ended.
+    /// Ends QEMU if it still runs, and returns what it complained about itself.
+    ///
+    /// Its standard error stays open as long as it runs, so reading to the end of that would wait for ever.
     pub fn complaints(&mut self) -> String {
+        // Already gone is as good as killed.
+        let _ = self.child.kill();
         let mut text = String::new();
         if let Some(stderr) = self.child.stderr.as_mut() {
             // What cannot be read is left out: this is an explanation, not a result.
