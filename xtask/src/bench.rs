@@ -1,11 +1,13 @@
 //! `x bench`: instruction counts, measured on the target with QEMU's instruction counter as the clock.
 
-use std::path::PathBuf;
+mod kernel;
+
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use strata_host::cases;
@@ -40,10 +42,25 @@ const CONTRACT: &[(&str, Option<f64>, Option<f64>)] = &[
 /// Arguments of `x bench`.
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
+    /// What to measure.
+    #[arg(value_enum, default_value_t = What::Linking)]
+    what: What,
     /// Write the figures to this file as well.
     #[arg(long)]
     json: Option<PathBuf>,
 }
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Calls between modules, loading, relinking, unloading.
+    Linking,
+    /// The microkernel's paths.
+    Kernel,
+}
+
+/// Goal and reference, where there are any.
+type Bounds = (Option<f64>, Option<f64>);
 
 /// A measured figure.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +72,13 @@ struct Figure {
 
 /// `x bench`.
 pub(crate) fn bench(workspace: &Workspace, args: &BenchArgs) -> Result<ExitCode> {
+    match args.what {
+        What::Linking => linking(workspace, args.json.as_deref()),
+        What::Kernel => kernel::bench(workspace, args.json.as_deref()),
+    }
+}
+
+fn linking(workspace: &Workspace, json: Option<&Path>) -> Result<ExitCode> {
     let images = build::all(workspace)?;
     let cases = cases::read(&images.tables.join(AGENT))?;
     let mut figures = Vec::new();
@@ -74,10 +98,7 @@ pub(crate) fn bench(workspace: &Workspace, args: &BenchArgs) -> Result<ExitCode>
             column(reference)
         );
     }
-    if let Some(path) = &args.json {
-        std::fs::write(path, document(&figures))
-            .with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    write_document(json, &figures, contract)?;
     let missing: Vec<_> = CONTRACT
         .iter()
         .filter(|(name, ..)| figures.iter().all(|figure| figure.name != *name))
@@ -112,7 +133,7 @@ fn figure(name: String, milli: u64, unit: String) -> Figure {
     Figure { name, value: whole + rest / 1000.0, unit }
 }
 
-fn contract(name: &str) -> (Option<f64>, Option<f64>) {
+fn contract(name: &str) -> Bounds {
     CONTRACT
         .iter()
         .find(|(known, ..)| *known == name)
@@ -123,12 +144,19 @@ fn column(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
+/// Writes the figures to a file, if one is wanted.
+fn write_document(path: Option<&Path>, figures: &[Figure], bounds: impl Fn(&str) -> Bounds) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    std::fs::write(path, document(figures, bounds))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
 /// The list that every bench of the project writes: null where there is no goal or reference.
-fn document(figures: &[Figure]) -> String {
+fn document(figures: &[Figure], bounds: impl Fn(&str) -> Bounds) -> String {
     let list: Vec<Value> = figures
         .iter()
         .map(|figure| {
-            let (goal, reference) = contract(&figure.name);
+            let (goal, reference) = bounds(&figure.name);
             json!({ "name": figure.name, "value": figure.value, "unit": figure.unit, "goal": goal, "reference": reference })
         })
         .collect();
@@ -145,7 +173,7 @@ mod tests {
             figure("call.direct.extra".into(), 0, "instructions".into()),
             figure("own".into(), 1250, "ms".into()),
         ];
-        let read: Value = serde_json::from_str(&document(&figures)).unwrap();
+        let read: Value = serde_json::from_str(&document(&figures, contract)).unwrap();
         assert_eq!(
             read[0],
             json!({"name":"call.direct.extra","value":0.0,"unit":"instructions","goal":0.0,"reference":3.0})

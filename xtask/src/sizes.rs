@@ -12,8 +12,8 @@ use crate::{build, cargo};
 
 /// Bytes by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Sizes {
-    text: u64,
+pub(crate) struct Sizes {
+    pub(crate) text: u64,
     rodata: u64,
     data: u64,
     bss: u64,
@@ -39,7 +39,8 @@ pub(crate) fn sizes(workspace: &Workspace) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn measure(path: &Path) -> Result<Sizes> {
+/// What a linked image takes.
+pub(crate) fn measure(path: &Path) -> Result<Sizes> {
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
     of(&bytes).with_context(|| path.display().to_string())
 }

@@ -1,6 +1,6 @@
 //! On-target cases of the kernel: a root task of its own.
 //!
-//! `case=NAME` in the boot arguments picks one case; without it all run. Each prints
+//! `case=NAME` in the boot arguments picks one case; without it all run that are no measurements. Each prints
 //! `case NAME: ok` or `case NAME: FAILED at FILE:LINE: WHY`; the last line is `kernel-tests: N ok`, and
 //! the emulator ends with status 0, or 1 after a failure. With `host=1` frames say the same to the on-target
 //! runner, which finds the cases' records in the section `.strata.cases`. A case starts with all of its untyped memory
@@ -40,7 +40,7 @@ pub(crate) struct Case {
     pub(crate) name: [u8; NAME_SIZE],
     /// How long it may take, in seconds.
     pub(crate) seconds: u32,
-    /// No flag is used here.
+    /// 0, or [`bench::BENCH`].
     pub(crate) flags: u32,
     pub(crate) run: fn(&mut Env),
 }
@@ -148,6 +148,7 @@ pub(crate) fn exit(status: u64) -> ! {
 
 #[unsafe(no_mangle)]
 extern "C" fn main(boot_info: &'static seL4_BootInfo) -> ! {
+    bench::started();
     // SAFETY: the kernel passes the address of the boot information, and the IPC buffer it names is this
     // thread's; both are taken here once.
     let mut env = unsafe { Env::new(boot_info) };
@@ -155,7 +156,7 @@ extern "C" fn main(boot_info: &'static seL4_BootInfo) -> ! {
     HOST.store(env.boot_argument("host=1").is_some(), Ordering::Relaxed);
     let mut done = 0;
     for case in cases() {
-        if wanted.is_some_and(|wanted| wanted != case.name().as_bytes()) {
+        if wanted.map_or(case.flags & bench::BENCH != 0, |wanted| wanted != case.name().as_bytes()) {
             continue;
         }
         RUNNING.store(core::ptr::from_ref(case).cast_mut(), Ordering::Relaxed);
