@@ -298,6 +298,15 @@ impl<'a> BaseObject<'a> {
         Some((header.address, self.elf.contents(header)?))
     }
 
+    /// One more than the highest log index of the base image: the end of `.defmt`, which is laid out from 0, is not
+    /// loaded, and has one byte for each string. 0 without such a section.
+    #[must_use]
+    pub fn log_index_end(&self) -> u64 {
+        let sections = (1..self.elf.section_count()).filter_map(|index| self.elf.section(index));
+        let defmt = sections.filter(|header| self.elf.section_name(*header) == Some(b".defmt"));
+        defmt.map(|header| header.address.saturating_add(header.size)).max().unwrap_or(0)
+    }
+
     /// The function that holds an address, and how far into it the address lies, where the symbol table has it. For
     /// people; the linker decides nothing by it.
     #[must_use]

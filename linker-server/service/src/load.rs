@@ -15,7 +15,9 @@ use linker_space::objects::PAGE_SIZE;
 use linker_space::shared::Region;
 use linker_space::text::Text;
 use strata_protocol::store::{Area, ImageRef};
-use strata_protocol::{Errno, Refusal, SymbolName};
+use strata_protocol::wire::Frame;
+use strata_protocol::{Errno, Refusal, SymbolName, streams};
+use strata_runtime::log::put_frame;
 
 /// What a load has in hand between planning and mapping.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +26,8 @@ pub struct Planned {
     pub layout: Layout,
     /// Its log indices begin here.
     pub log_index: u32,
+    /// The build that it comes from.
+    pub build_id: u64,
     /// Pages of its shared region.
     pub shared_pages: u32,
 }
@@ -59,7 +63,13 @@ impl Linker<'_> {
                 let source = ObjectSource { object: &object, layout: &layout };
                 plan_load(self.link, &source, &LoadOptions::default(), self.plan)
                     .map_err(|error| explain::plan(name, &error))?;
-                Ok(Planned { layout, log_index, shared_pages: object.info().shared_pages.into() })
+                let info = object.info();
+                Ok(Planned {
+                    layout,
+                    log_index,
+                    build_id: info.build_id,
+                    shared_pages: info.shared_pages.into(),
+                })
             });
         match planned {
             Ok(planned) => {
@@ -113,10 +123,11 @@ impl Linker<'_> {
         let index_count = u32::try_from(layout.log_indices).unwrap_or(u32::MAX);
         self.modules[usize::from(id.index)] = Some(Loaded { space, source, order, index_base, index_count });
         self.functions[usize::from(id.index)] = functions;
+        self.tell_log_indices(name, planned);
         let texts = self.texts();
         let mut text = Text::new(self.objects, self.space.spaces, texts.into_iter());
         if let Err(error) = affix(self.plan, self.link, &mut text) {
-            if let Some(loaded) = self.modules[usize::from(id.index)].take() {
+            if let Some(loaded) = self.take_loaded(id) {
                 self.destroy(loaded.space);
             }
             self.drop_region(id);
@@ -189,6 +200,29 @@ impl Linker<'_> {
             // What was left stays on the account, so that the ledger shows it.
             defmt::error!("a module's memory was not given back whole: {}", defmt::Debug2Format(&error));
         }
+    }
+
+    /// Tells host tools, through the log server, which strings stand behind a module's log indices. This comes before
+    /// any code of the module can run. A full ring counts a drop; the module's lines then stay numbers.
+    fn tell_log_indices(&self, name: &str, planned: &Planned) {
+        put_frame(&Frame::ModuleLoaded {
+            stream: self.log_stream(),
+            name,
+            build_id: planned.build_id,
+            index_base: planned.log_index,
+        });
+    }
+
+    /// What was kept of a module that leaves; host tools hear that its log indices are free.
+    pub fn take_loaded(&mut self, id: ModuleId) -> Option<Loaded> {
+        let loaded = self.modules[usize::from(id.index)].take()?;
+        put_frame(&Frame::ModuleUnloaded { stream: self.log_stream(), index_base: loaded.index_base });
+        Some(loaded)
+    }
+
+    /// The log stream of the link domain.
+    pub fn log_stream(&self) -> u16 {
+        streams::LINK_DOMAIN + self.space.number
     }
 
     /// Log indices that no loaded module has: the next ones, and from the front again when they run out,

@@ -9,7 +9,7 @@ use linker_core::Errno as CoreErrno;
 use sel4_sys::{seL4_CapRights, seL4_MessageInfo};
 use strata_protocol::domain::command;
 use strata_protocol::linker::{DRAIN_MS_DEFAULT, DRAIN_MS_MAX, Reply, Request};
-use strata_protocol::{DetailText, Errno, ModuleName, Refusal, caps, streams};
+use strata_protocol::{DetailText, Errno, ModuleName, Refusal, caps};
 use strata_runtime::ipc;
 
 fn refuse(errno: Errno, name: &str, why: &str) -> Answer {
@@ -209,7 +209,7 @@ impl Linker<'_> {
     fn log_ring(&mut self, index: u32) -> Answer {
         let Some(thread) = self.space.threads.get(index as usize) else { return Answer::Now(Reply::End) };
         let ring = thread.ring;
-        let stream = u32::from(streams::LINK_DOMAIN + self.space.number);
+        let stream = u32::from(self.log_stream());
         match self.objects.copy(ring, seL4_CapRights::read_write(), Account::LINKER) {
             Ok(cap) => {
                 let size = linker_space::objects::PAGE_SIZE;

@@ -139,8 +139,7 @@ pub fn start<'a>(
         let plan = ServerPlan { name: server.name, entry: server.entry, physical, size, irq };
         space.add_server(objects, &plan, &grants)?;
     }
-    let strings = base.section(".defmt").map_or(0, |(address, bytes)| address + bytes.len() as u64);
-    let first_log_index = u32::try_from(strings).unwrap_or(u32::MAX).next_multiple_of(64);
+    let first_log_index = u32::try_from(base.log_index_end()).unwrap_or(u32::MAX);
     defmt::info!(
         "link domain in service: {=usize} symbols, {=usize} sites, {=usize} threads",
         link.symbols().count(),

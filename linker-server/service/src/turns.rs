@@ -321,7 +321,7 @@ impl Linker<'_> {
             self.space.window.give_back(at);
         }
         let Some(module) = turn.gone.take() else { return Event::Done };
-        if let Some(loaded) = self.modules[usize::from(module.index)].take() {
+        if let Some(loaded) = self.take_loaded(module) {
             let at = loaded.space.at;
             self.destroy(loaded.space);
             self.space.window.poison(at);

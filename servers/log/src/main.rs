@@ -12,6 +12,7 @@ use strata_protocol::caps::slot;
 use strata_protocol::linker::{Reply, Request};
 use strata_protocol::logring::{LogRing, RECORD_MAX};
 use strata_protocol::start::{StartInfo, region};
+use strata_protocol::streams;
 use strata_protocol::wire::{Frame, from_record};
 use strata_runtime::ipc::call_for_capability;
 use strata_runtime::mapping::{Access, map_own};
@@ -89,26 +90,49 @@ fn link_domain_rings(
 }
 
 /// Writes out everything that is in the rings, in turns.
+///
+/// The linker server says in its own ring which log indices a module has, before any code of the module runs. So
+/// what the linker server has written goes out before each record of a link-domain thread: a host tool then knows the
+/// strings of every line that it reads. The record is taken first; whatever it needs was written before it.
 fn drain(sources: &mut [Source], sink: Sink, ipc: &mut Ipc) {
     let mut buffer = [0; RECORD_MAX];
+    let linker = sources.iter().position(|source| source.stream == streams::LINKER);
     let mut more = true;
     while more {
         more = false;
-        for source in &mut *sources {
+        for index in 0..sources.len() {
             let mut turns = 0..TURN_MAX;
             while turns.next().is_some()
-                && let Some(bytes) = source.ring.take(&mut buffer)
+                && let Some(bytes) = sources[index].ring.take(&mut buffer)
             {
                 more = true;
-                let log = Frame::Log { stream: source.stream, bytes };
-                sink.write(ipc, &from_record(bytes).unwrap_or(log));
+                if sources[index].stream >= streams::LINK_DOMAIN
+                    && let Some(linker) = linker
+                {
+                    write_all(&sources[linker], sink, ipc);
+                }
+                write_record(sources[index].stream, bytes, sink, ipc);
             }
-            let dropped = source.ring.dropped();
-            if dropped != source.dropped {
-                let count = dropped.wrapping_sub(source.dropped);
-                source.dropped = dropped;
-                sink.write(ipc, &Frame::LogDropped { stream: source.stream, count });
+            let Source { stream, ring, dropped: told } = &mut sources[index];
+            let dropped = ring.dropped();
+            if dropped != *told {
+                let count = dropped.wrapping_sub(*told);
+                *told = dropped;
+                sink.write(ipc, &Frame::LogDropped { stream: *stream, count });
             }
         }
     }
+}
+
+/// Writes out one ring. It ends, since the ring's writer is not more urgent for ever.
+fn write_all(source: &Source, sink: Sink, ipc: &mut Ipc) {
+    let mut buffer = [0; RECORD_MAX];
+    while let Some(bytes) = source.ring.take(&mut buffer) {
+        write_record(source.stream, bytes, sink, ipc);
+    }
+}
+
+/// Writes out one record.
+fn write_record(stream: u16, bytes: &[u8], sink: Sink, ipc: &mut Ipc) {
+    sink.write(ipc, &from_record(bytes).unwrap_or(Frame::Log { stream, bytes }));
 }

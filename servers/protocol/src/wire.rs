@@ -87,6 +87,13 @@ pub enum Frame<'a> {
         /// The unit, such as `instructions`.
         unit: &'a str,
     },
+    /// A case says that its boot writes such a log line: the host, which decodes, fails the case otherwise.
+    ExpectLog {
+        /// The stream of the line.
+        stream: u16,
+        /// What the decoded line contains.
+        text: &'a str,
+    },
 }
 
 /// A frame could not be written or read.

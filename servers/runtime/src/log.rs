@@ -6,6 +6,7 @@
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use strata_protocol::logring::{LogRing, RECORD_MAX};
+use strata_protocol::wire::{Frame, to_record};
 
 use crate::{clock, thread};
 
@@ -79,6 +80,17 @@ impl LogPage {
         out.iter_mut().zip(&self.frame).for_each(|(byte, slot)| *byte = slot.load(Ordering::Relaxed));
         self.ring.put(out);
     }
+}
+
+/// Puts a whole frame for the host tool into this thread's ring, behind what the thread has logged so far.
+///
+/// `false`: the ring was full and counted a drop, or the thread has none. The log server is told either way.
+pub fn put_frame(frame: &Frame<'_>) -> bool {
+    let mut buffer = [0; RECORD_MAX];
+    let put =
+        page().zip(to_record(frame, &mut buffer).ok()).is_some_and(|(page, record)| page.ring.put(record));
+    signal();
+    put
 }
 
 fn signal() {

@@ -4,37 +4,28 @@
 //! in order with log lines. It is more urgent than the agent, so a signal empties the ring at once.
 
 use core::fmt;
-use core::sync::atomic::Ordering;
 
 use strata_protocol::Text;
-use strata_protocol::logring::LogRing;
-use strata_protocol::wire::{Frame, LOG_BYTES_MAX, to_record};
-use strata_runtime::thread;
+use strata_protocol::streams;
+use strata_protocol::wire::Frame;
+use strata_runtime::log::put_frame;
 
 /// Sends a frame. Only the agent's first thread has a ring.
 pub(crate) fn frame(frame: &Frame<'_>) {
-    let block = thread::block();
-    let ring = block.log_ring.load(Ordering::Relaxed) as *const LogRing;
-    // SAFETY: the root task maps a log ring at this address for the life of the process, or leaves 0; all its fields
-    // are atomic.
-    let Some(ring) = (unsafe { ring.as_ref() }) else { return };
-    let mut buffer = [0; LOG_BYTES_MAX];
-    let Ok(record) = to_record(frame, &mut buffer) else { return };
     // A full ring means that the log server has not had its turn: a verdict waits for it.
-    while !ring.put(record) {
-        signal();
+    while !put_frame(frame) {
         sel4_sys::seL4_Yield();
     }
-    signal();
-}
-
-fn signal() {
-    sel4_sys::seL4_Signal(thread::block().log_signal.load(Ordering::Relaxed));
 }
 
 /// Sends a line of text.
 pub(crate) fn line(text: fmt::Arguments<'_>) {
     frame(&Frame::Note { text: &Text::<400>::format(text) });
+}
+
+/// Says which line the link domain is going to log. The host, which decodes, holds the case to it.
+pub(crate) fn expect_log(text: &str) {
+    frame(&Frame::ExpectLog { stream: streams::LINK_DOMAIN, text });
 }
 
 /// Sends a figure of a bench, in thousandths.

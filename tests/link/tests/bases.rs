@@ -5,8 +5,8 @@
 
 use kmod::base::{Permission, Site};
 use kmod::{AliasKind, BaseError, BaseObject, ElfError};
-use link_tests::base::{BaseImage, TEXT};
-use link_tests::image::{Image, Section};
+use link_tests::base::{BaseImage, DATA, TEXT};
+use link_tests::image::{Image, PROGBITS, Section};
 
 fn refused(image: &Image) -> BaseError {
     BaseObject::parse(&image.write()).err().unwrap()
@@ -55,7 +55,19 @@ fn seed_story() {
     let permissions: Vec<_> = base.segments().map(|segment| segment.permission).collect();
     assert_eq!(permissions, [Permission::ReadExecute, Permission::ReadOnly, Permission::ReadWrite]);
     assert!(base.is_text(TEXT) && !base.is_text(TEXT + 1) && !base.is_text(TEXT - 4));
-    assert_eq!(base.section(".data").map(|(address, _)| base.bytes(address, 4).is_some()), Some(true));
+    assert!(base.bytes(DATA, 4).is_some());
+}
+
+#[test]
+fn modules_log_behind_the_last_string_of_the_base() {
+    let image = BaseImage::small();
+    assert_eq!(BaseObject::parse(&image.write()).unwrap().log_index_end(), 0);
+    let mut image = image.image();
+    // Strings are not loaded: the section has no flag of an allocated one.
+    let strings =
+        Section { name: ".defmt".into(), kind: PROGBITS, bytes: vec![0; 0x11], ..Section::default() };
+    image.sections.push(strings);
+    assert_eq!(BaseObject::parse(&image.write()).unwrap().log_index_end(), 0x11);
 }
 
 #[test]

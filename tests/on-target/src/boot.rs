@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use strata_host::demux::Piece;
 use strata_host::qemu::{Machine, Next, Qemu};
-use strata_host::tables::Tables;
+use strata_host::tables::{NOT_DECODED, Tables};
 use strata_protocol::wire::{self, Frame};
 
 use crate::suite::Entry;
@@ -44,6 +44,7 @@ pub fn run(entry: &Entry, mut live: impl FnMut(&str)) -> Result<Report> {
         text: Vec::new(),
         output: Vec::new(),
         live: &mut live,
+        logs: Logs::default(),
     };
     let verdict = watch.judge(BOOT_LIMIT * entry.patience, case_limit(entry))?;
     watch.end_line();
@@ -62,6 +63,34 @@ struct Watch<'a> {
     text: Vec<u8>,
     output: Vec<String>,
     live: &'a mut dyn FnMut(&str),
+    logs: Logs,
+}
+
+/// What the decoded log lines mean for the verdict.
+#[derive(Default)]
+struct Logs {
+    /// Lines that the case announces, by stream.
+    expected: Vec<(u16, String)>,
+    /// The first line that no table has.
+    unknown: Option<String>,
+}
+
+impl Logs {
+    /// A line that a stream has written.
+    fn line(&mut self, from: u16, line: &str) {
+        self.expected.retain(|(stream, text)| *stream != from || !line.contains(text));
+        if line.contains(NOT_DECODED) {
+            self.unknown.get_or_insert_with(|| line.to_owned());
+        }
+    }
+
+    /// What is wrong with the lines of a case that has ended.
+    fn defect(&self) -> Option<String> {
+        if let Some(line) = &self.unknown {
+            return Some(format!("a log line could not be decoded: {line}"));
+        }
+        self.expected.first().map(|(stream, text)| format!("stream {stream} has not logged {text:?}"))
+    }
 }
 
 /// What a frame means for the verdict.
@@ -145,6 +174,7 @@ impl Watch<'_> {
         match *frame {
             Frame::Log { stream, bytes } => {
                 let line = self.tables.line(stream, bytes);
+                self.logs.line(stream, &line);
                 self.say(line);
             }
             Frame::LogDropped { stream, count } => {
@@ -166,9 +196,12 @@ impl Watch<'_> {
             Frame::CaseEnd { name, .. } if name != self.name => {
                 return Turn::Ended(Verdict::OtherCase(name.into()));
             }
-            Frame::CaseEnd { passed, message, .. } => {
-                let verdict = if passed { Verdict::Pass } else { Verdict::Fail(message.into()) };
-                return Turn::Ended(verdict);
+            Frame::ExpectLog { stream, text } => self.logs.expected.push((stream, text.to_owned())),
+            Frame::CaseEnd { passed: false, message, .. } => {
+                return Turn::Ended(Verdict::Fail(message.into()));
+            }
+            Frame::CaseEnd { .. } => {
+                return Turn::Ended(self.logs.defect().map_or(Verdict::Pass, Verdict::Fail));
             }
             Frame::Prompt | Frame::CommandDone { .. } => {}
         }

@@ -12,6 +12,9 @@ use defmt_decoder::{DecodeError, Table};
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolFlags, SymbolKind, SymbolScope};
 use strata_protocol::streams;
 
+/// What a line contains whose string no table has.
+pub const NOT_DECODED: &str = "(not decoded: ";
+
 /// The tables of all streams of a run.
 pub struct Tables {
     directories: Vec<PathBuf>,
@@ -22,8 +25,14 @@ struct Stream {
     /// Table symbols of the stream's own image: name and index.
     own: Vec<(String, u64)>,
     /// Those of each loaded module, by index base.
-    modules: BTreeMap<u32, Vec<(String, u64)>>,
+    modules: BTreeMap<u32, Module>,
     table: Option<Table>,
+}
+
+/// A loaded module's name and table symbols; indices count from the module's base.
+struct Module {
+    name: String,
+    symbols: Vec<(String, u64)>,
 }
 
 impl Tables {
@@ -47,19 +56,29 @@ impl Tables {
 
     /// The line that a frame stands for. A frame that cannot be decoded becomes a line that says so.
     pub fn line(&mut self, stream: u16, bytes: &[u8]) -> String {
-        let name = streams::image_of(stream).unwrap_or("?");
         let text = match self.decode(stream, bytes) {
             Ok(text) => text,
-            Err(why) => format!("(not decoded: {why}) {bytes:02x?}"),
+            Err(why) => format!("{NOT_DECODED}{why}) {bytes:02x?}"),
         };
-        format!("[{name}] {text}")
+        format!("[{}] {text}", self.writer(stream, bytes))
+    }
+
+    /// Whose string a frame begins with: the module's that has the index, or the image's of the stream.
+    fn writer(&self, stream: u16, bytes: &[u8]) -> &str {
+        let module = bytes.first_chunk().and_then(|index| {
+            let index = u32::from(u16::from_le_bytes(*index));
+            let (base, module) = self.streams.get(&stream)?.modules.range(..=index).next_back()?;
+            let has = module.symbols.iter().any(|(_, own)| *own == u64::from(index - base));
+            has.then_some(module.name.as_str())
+        });
+        module.or_else(|| streams::image_of(stream)).unwrap_or("?")
     }
 
     /// A module's strings are in use from now on.
     pub fn module_loaded(&mut self, stream: u16, name: &str, index_base: u32) -> Result<()> {
         let symbols = read_symbols(&self.find(&format!("{name}.kmod")))?;
         let entry = self.stream(stream)?;
-        entry.modules.insert(index_base, symbols);
+        entry.modules.insert(index_base, Module { name: name.to_owned(), symbols });
         entry.table = None;
         Ok(())
     }
@@ -112,7 +131,7 @@ fn read_symbols(path: &Path) -> Result<Vec<(String, u64)>> {
 /// A table of an image's own symbols and each module's, raised by its base.
 ///
 /// The decoder reads ELF files only, so an object file with these symbols is written in memory.
-fn merged(own: &[(String, u64)], modules: &BTreeMap<u32, Vec<(String, u64)>>) -> Result<Table> {
+fn merged(own: &[(String, u64)], modules: &BTreeMap<u32, Module>) -> Result<Table> {
     let mut object = object::write::Object::new(
         object::BinaryFormat::Elf,
         object::Architecture::Aarch64,
@@ -133,8 +152,8 @@ fn merged(own: &[(String, u64)], modules: &BTreeMap<u32, Vec<(String, u64)>>) ->
         });
     };
     let in_section = object::write::SymbolSection::Section(section);
-    let raised = modules.iter().flat_map(|(base, symbols)| {
-        symbols.iter().map(move |(name, index)| (name, index + u64::from(*base)))
+    let raised = modules.iter().flat_map(|(base, module)| {
+        module.symbols.iter().map(move |(name, index)| (name, index + u64::from(*base)))
     });
     for (name, index) in own.iter().map(|(name, index)| (name, *index)).chain(raised) {
         add(name, index, in_section);

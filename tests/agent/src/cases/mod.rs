@@ -5,6 +5,7 @@ mod bus;
 mod commands;
 mod images;
 mod layers;
+mod logs;
 mod reclaim;
 mod reorder;
 mod stacks;
