@@ -146,40 +146,137 @@ const CONTROL_DOMAIN: u64 = 2;
 
 const ADDRESS: u64 = 0x0000_ffff_ffff_fff0;
 const FIELDS: u64 = 48;
+const KIND: u64 = 0xf;
+/// Of the fields of a CNode or its zombie: log2 of the slots.
+const RADIX: u64 = 0x3f;
+/// Of the fields of a frame: its size.
+const SIZE: u64 = 3;
+/// Of word 1 of untyped memory: log2 of its size.
+const UNTYPED_SIZE: u64 = 0x3f;
 const ZOMBIE_THREAD: u64 = 63;
 /// log2 of the granule that an untyped's free index counts.
 const FREE_UNIT_BITS: u64 = 4;
+
+#[inline(always)]
+const fn frame_size(fields: u64) -> FrameSize {
+    match fields & SIZE {
+        0 => FrameSize::Small,
+        1 => FrameSize::Large,
+        _ => FrameSize::Huge,
+    }
+}
 
 impl Cap {
     /// No capability.
     pub const NULL: Self = Self { w0: 0, w1: 0 };
 
     /// No capability?
+    #[inline(always)]
     pub const fn is_null(self) -> bool {
-        self.w0 & 0xf == KIND_NULL
+        self.kind() == KIND_NULL
+    }
+
+    /// Which kind of capability it is.
+    #[inline(always)]
+    pub(crate) const fn kind(self) -> u64 {
+        self.w0 & KIND
     }
 
     /// The object's kernel address.
+    #[inline(always)]
     const fn address(self) -> u64 {
         self.w0 & ADDRESS | DIRECT_MAP
     }
 
+    #[inline(always)]
     const fn fields(self) -> u64 {
         self.w0 >> FIELDS
     }
 
+    /// log2 of the bytes that the object covers; `None` without memory.
+    const fn size_bits(self) -> Option<u64> {
+        let f = self.fields();
+        Some(match self.kind() {
+            KIND_UNTYPED => self.w1 & UNTYPED_SIZE,
+            KIND_ENDPOINT => ENDPOINT_BITS,
+            KIND_NOTIFICATION => NOTIFICATION_BITS,
+            KIND_THREAD => TCB_BITS,
+            KIND_ZOMBIE if f & RADIX == ZOMBIE_THREAD => TCB_BITS,
+            KIND_CNODE | KIND_ZOMBIE => (f & RADIX) + SLOT_BITS,
+            KIND_FRAME => frame_size(f).bits(),
+            KIND_PAGE_TABLE | KIND_VSPACE => PAGE_TABLE_BITS,
+            KIND_ASID_POOL => ASID_POOL_BITS,
+            _ => return None,
+        })
+    }
+
+    /// The memory that the object covers, first address and log2 of the size; `None` without memory.
+    pub const fn memory(self) -> Option<(u64, u64)> {
+        match self.size_bits() {
+            Some(bits) => Some((self.address(), bits)),
+            None => None,
+        }
+    }
+
+    /// Do both name one object, so that neither is its last capability? Untyped memory is never shared so.
+    pub const fn same_object(self, other: Self) -> bool {
+        if self.kind() != other.kind() {
+            return false;
+        }
+        let difference = self.w0 ^ other.w0;
+        match self.kind() {
+            KIND_NULL | KIND_UNTYPED | KIND_ZOMBIE => false,
+            KIND_CONTROL | KIND_IRQ_HANDLER | KIND_SGI => self.w1 == other.w1,
+            KIND_CNODE => difference & (ADDRESS | RADIX << FIELDS) == 0,
+            KIND_FRAME => difference & (ADDRESS | SIZE << FIELDS) == 0,
+            _ => difference & ADDRESS == 0,
+        }
+    }
+
+    /// Does authority over `self` extend to `other`: the same object, or an object made from it?
+    pub const fn covers(self, other: Self) -> bool {
+        match self.kind() {
+            // Objects are aligned to their sizes, so two of them overlap only if one holds the other.
+            KIND_UNTYPED => match other.size_bits() {
+                Some(bits) => {
+                    let own = self.w1 & UNTYPED_SIZE;
+                    bits <= own && (self.address() ^ other.address()) >> own == 0
+                }
+                None => false,
+            },
+            KIND_CONTROL if self.w1 == CONTROL_IRQ => match other.kind() {
+                KIND_IRQ_HANDLER | KIND_SGI => true,
+                _ => self.same_object(other),
+            },
+            _ => self.same_object(other),
+        }
+    }
+
+    /// Is it one that others are told apart from by its badge: an endpoint or a notification?
+    #[inline(always)]
+    pub(crate) const fn has_badge(self) -> bool {
+        matches!(self.kind(), KIND_ENDPOINT | KIND_NOTIFICATION)
+    }
+
+    /// Is it untyped memory?
+    #[inline(always)]
+    pub(crate) const fn is_untyped(self) -> bool {
+        self.kind() == KIND_UNTYPED
+    }
+
+    #[inline(always)]
     const fn pack(kind: u64, address: u64, fields: u64, w1: u64) -> Self {
         Self { w0: kind | address & ADDRESS | fields << FIELDS, w1 }
     }
 
-    /// The meaning of the two words.
-    #[inline]
+    /// The meaning of the two words. Inlined: who asks for one kind pays for one comparison.
+    #[inline(always)]
     pub const fn view(self) -> View {
         let f = self.fields();
-        match self.w0 & 0xf {
+        match self.kind() {
             KIND_UNTYPED => View::Untyped {
                 base: self.address(),
-                bits: self.w1 & 0x3f,
+                bits: self.w1 & UNTYPED_SIZE,
                 device: self.w1 & 0x40 != 0,
                 free: self.w1 >> 16 << FREE_UNIT_BITS,
             },
@@ -198,7 +295,7 @@ impl Cap {
             }
             KIND_CNODE => View::CNode {
                 base: self.address(),
-                radix: f & 0x3f,
+                radix: f & RADIX,
                 guard: self.w1,
                 guard_bits: f >> 6 & 0x3f,
             },
@@ -212,20 +309,16 @@ impl Cap {
             KIND_SGI => View::Sgi { irq: self.w1 & 0xff, core: self.w1 >> 8 },
             KIND_ZOMBIE => View::Zombie {
                 base: self.address(),
-                kind: if f & 0x3f == ZOMBIE_THREAD {
+                kind: if f & RADIX == ZOMBIE_THREAD {
                     ZombieKind::Thread
                 } else {
-                    ZombieKind::CNode { radix: f & 0x3f }
+                    ZombieKind::CNode { radix: f & RADIX }
                 },
                 count: self.w1,
             },
             KIND_FRAME => View::Frame {
                 base: self.address(),
-                size: match f & 3 {
-                    0 => FrameSize::Small,
-                    1 => FrameSize::Large,
-                    _ => FrameSize::Huge,
-                },
+                size: frame_size(f),
                 rights: match f >> 2 & 3 {
                     0 => FrameRights::KernelOnly,
                     1 => FrameRights::ReadOnly,
@@ -243,6 +336,7 @@ impl Cap {
         }
     }
 
+    #[inline(always)]
     const fn mapping(self) -> Option<Mapping> {
         match self.w1 >> 48 {
             0 => None,
@@ -284,8 +378,8 @@ const fn mapping_word(mapping: Option<Mapping>) -> u64 {
 }
 
 impl View {
-    /// The two words.
-    #[inline]
+    /// The two words. Inlined: what is packed is mostly of a known kind.
+    #[inline(always)]
     pub const fn pack(self) -> Cap {
         match self {
             Self::Null => Cap::NULL,
@@ -337,65 +431,6 @@ impl View {
             ),
             Self::AsidPool { base, first } => Cap::pack(KIND_ASID_POOL, base, 0, first),
         }
-    }
-
-    /// The memory that the object covers, first address and log2 of the size; `None` without memory.
-    pub const fn memory(self) -> Option<(u64, u64)> {
-        Some(match self {
-            Self::Untyped { base, bits, .. } => (base, bits),
-            Self::Endpoint { ep, .. } => (ep.addr(), ENDPOINT_BITS),
-            Self::Notification { ntfn, .. } => (ntfn.addr(), NOTIFICATION_BITS),
-            Self::CNode { base, radix, .. } => (base, radix + SLOT_BITS),
-            Self::Thread { tcb } => (tcb.addr(), TCB_BITS),
-            Self::Zombie { base, kind: ZombieKind::CNode { radix }, .. } => (base, radix + SLOT_BITS),
-            Self::Zombie { base, kind: ZombieKind::Thread, .. } => (base, TCB_BITS),
-            Self::Frame { base, size, .. } => (base, size.bits()),
-            Self::PageTable { base, .. } | Self::VSpace { base, .. } => (base, PAGE_TABLE_BITS),
-            Self::AsidPool { base, .. } => (base, ASID_POOL_BITS),
-            Self::Null
-            | Self::Reply { .. }
-            | Self::IrqControl
-            | Self::AsidControl
-            | Self::Domain
-            | Self::IrqHandler { .. }
-            | Self::Sgi { .. } => return None,
-        })
-    }
-
-    /// Does authority over `self` extend to `other`: the same object, or an object made from it?
-    pub fn covers(self, other: Self) -> bool {
-        match (self, other) {
-            (Self::Untyped { base, bits, .. }, _) => other.memory().is_some_and(|(at, at_bits)| {
-                let last = base + (1 << bits) - 1;
-                base <= at && at + (1 << at_bits) - 1 <= last
-            }),
-            (Self::Endpoint { ep: a, .. }, Self::Endpoint { ep: b, .. }) => a == b,
-            (Self::Notification { ntfn: a, .. }, Self::Notification { ntfn: b, .. }) => a == b,
-            (Self::Reply { caller: a, .. }, Self::Reply { caller: b, .. }) => a == b,
-            (Self::CNode { base: a, radix: ar, .. }, Self::CNode { base: b, radix: br, .. }) => {
-                a == b && ar == br
-            }
-            (Self::Thread { tcb: a }, Self::Thread { tcb: b }) => a == b,
-            (Self::IrqControl, Self::IrqControl | Self::IrqHandler { .. } | Self::Sgi { .. })
-            | (Self::AsidControl, Self::AsidControl)
-            | (Self::Domain, Self::Domain) => true,
-            (Self::IrqHandler { irq: a }, Self::IrqHandler { irq: b }) => a == b,
-            (Self::Sgi { irq: a, core: ac }, Self::Sgi { irq: b, core: bc }) => a == b && ac == bc,
-            (Self::Frame { base: a, size: az, .. }, Self::Frame { base: b, size: bz, .. }) => {
-                a == b && az == bz
-            }
-            (Self::PageTable { base: a, .. }, Self::PageTable { base: b, .. })
-            | (Self::VSpace { base: a, .. }, Self::VSpace { base: b, .. })
-            | (Self::AsidPool { base: a, .. }, Self::AsidPool { base: b, .. }) => a == b,
-            _ => false,
-        }
-    }
-
-    /// Do both name one object, so that neither is its last capability?
-    pub fn same_object(self, other: Self) -> bool {
-        !matches!(self, Self::Untyped { .. })
-            && !matches!((self, other), (Self::IrqControl, Self::IrqHandler { .. } | Self::Sgi { .. }))
-            && self.covers(other)
     }
 
     /// The number that `seL4_DebugCapIdentify` shows.

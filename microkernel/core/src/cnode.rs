@@ -48,7 +48,7 @@ impl<M: Machine> Kernel<M> {
         }
         inv.need(2, 0)?;
         let (index, depth) = (self.arg(inv, 0), self.arg(inv, 1));
-        let dest = self.lookup_target(self.cap(inv.slot), index, depth, false)?;
+        let dest = self.lookup_target(inv.cap, index, depth, false)?;
         match inv.label {
             label::CNODE_REVOKE => {
                 self.revoke(dest)?;

@@ -1,5 +1,5 @@
 //! Invocations: which object, which method, and what is common to all of them.
-use crate::cap::View;
+use crate::cap::{Cap, View};
 use crate::endpoint::{SEND_CALL, SEND_GRANT, SEND_GRANT_REPLY, Sending};
 use crate::error::{InvocationError, Stop};
 use crate::handle::{Endpoint, Slot, Tcb};
@@ -18,6 +18,8 @@ pub(crate) struct Invocation {
     pub(crate) length: u64,
     /// The slot of the invoked capability.
     pub(crate) slot: Slot,
+    /// What was in it when the invocation began.
+    pub(crate) cap: Cap,
     pub(crate) extra: ExtraCaps,
     /// The sender's buffer, to read from.
     pub(crate) buffer: Option<u64>,
@@ -44,6 +46,7 @@ pub(crate) fn refuse<T>(error: InvocationError) -> Result<T, Stop> {
 
 impl Invocation {
     /// Checks that there are enough words and capabilities.
+    #[inline(always)]
     pub(crate) fn need(&self, words: u64, caps: usize) -> Result<(), InvocationError> {
         // Extra capabilities fill their places in order.
         if self.length < words || caps > 0 && self.extra[caps - 1].is_none() {
@@ -53,6 +56,7 @@ impl Invocation {
     }
 
     /// Extra capability n, which `need` has found present.
+    #[inline(always)]
     pub(crate) fn extra(&self, n: usize) -> Result<Slot, InvocationError> {
         self.extra[n].ok_or(InvocationError::Truncated)
     }
@@ -60,6 +64,7 @@ impl Invocation {
 
 impl<M: Machine> Kernel<M> {
     /// Argument n of an invocation.
+    #[inline(always)]
     pub(crate) fn arg(&self, inv: &Invocation, n: u64) -> u64 {
         self.message_word(inv.tcb, inv.buffer, n)
     }
@@ -83,7 +88,7 @@ impl<M: Machine> Kernel<M> {
 
     /// Does what a message to a capability asks.
     pub(crate) fn dispatch(&mut self, inv: &Invocation) -> Result<Outcome, Stop> {
-        match self.view(inv.slot) {
+        match inv.cap.view() {
             View::Endpoint { ep, badge, rights } if rights.write() => {
                 self.send_through(inv.tcb, ep, badge, rights, inv.block, inv.call);
                 Ok(Outcome::Sent)

@@ -5,6 +5,7 @@ use crate::handle::{Endpoint, Slot, Tcb};
 use crate::kernel::Kernel;
 use crate::machine::Machine;
 use crate::tcb::{FAULT, IPC_BUFFER, Reg, SLOT_BUFFER, SLOT_CALLER, SLOT_CSPACE, SLOT_REPLY, State};
+use microkernel_abi::error::LookupFailure;
 use microkernel_abi::message::MessageInfo;
 use microkernel_abi::{EXTRA_CAPS_MAX, FAST_MESSAGE_REGISTERS, MESSAGE_WORDS_MAX};
 
@@ -43,6 +44,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Sets message word `index` of a thread; false if it has no place for it.
+    #[inline(always)]
     pub(crate) fn set_message_word(&mut self, tcb: Tcb, buffer: Option<u64>, index: u64, value: u64) -> bool {
         if index < FAST_MESSAGE_REGISTERS as u64 {
             self.set_reg(tcb, Reg::x(2 + index), value);
@@ -70,6 +72,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Message word `index` of a sender.
+    #[inline(always)]
     pub(crate) fn message_word(&self, tcb: Tcb, buffer: Option<u64>, index: u64) -> u64 {
         match buffer {
             _ if index < FAST_MESSAGE_REGISTERS as u64 => self.reg(tcb, Reg::x(2 + index)),
@@ -101,20 +104,20 @@ impl<M: Machine> Kernel<M> {
         length
     }
 
-    /// The capabilities that a message names; the address that does not resolve otherwise.
+    /// Fills in the capabilities that a message names; the address that does not resolve otherwise.
     pub(crate) fn extra_caps(
         &self,
         tcb: Tcb,
         buffer: Option<u64>,
         info: MessageInfo,
-    ) -> Result<ExtraCaps, (u64, microkernel_abi::error::LookupFailure)> {
-        let mut caps = [None; EXTRA_CAPS_MAX];
-        let Some(buffer) = buffer else { return Ok(caps) };
+        caps: &mut ExtraCaps,
+    ) -> Result<(), (u64, LookupFailure)> {
+        let Some(buffer) = buffer else { return Ok(()) };
         for (place, i) in caps.iter_mut().zip(0..info.extra_caps()) {
             let cptr = self.m.load(buffer + BUFFER_CAPS + i * 8);
             *place = Some(self.lookup_slot(tcb, cptr).map_err(|why| (cptr, why))?);
         }
-        Ok(caps)
+        Ok(())
     }
 
     /// Moves a message, or the description of the sender's fault, into the receiver.
@@ -150,31 +153,29 @@ impl<M: Machine> Kernel<M> {
         }
         let from = self.buffer(sender, false);
         let to = self.buffer(receiver, true);
-        let caps = if grant {
-            self.extra_caps(sender, from, info).unwrap_or([None; EXTRA_CAPS_MAX])
-        } else {
-            [None; 3]
-        };
+        let mut caps = [None; EXTRA_CAPS_MAX];
+        if grant && info.extra_caps() != 0 && self.extra_caps(sender, from, info, &mut caps).is_err() {
+            // One that does not resolve keeps the others from going, too.
+            caps = [None; EXTRA_CAPS_MAX];
+        }
         let sent = self.copy_words(sender, from, receiver, to, length);
-        let (unwrapped, extra) = self.transfer_caps(caps, ep, receiver, to);
+        let (unwrapped, extra) =
+            if caps[0].is_some() { self.transfer_caps(&caps, ep, receiver, to) } else { (0, 0) };
         MessageInfo::new(info.label(), unwrapped, extra, sent)
     }
 
     /// Hands capabilities over: those to `ep` itself arrive as their badges, one other goes to the receive slot.
     fn transfer_caps(
         &mut self,
-        caps: ExtraCaps,
+        caps: &ExtraCaps,
         ep: Option<Endpoint>,
         receiver: Tcb,
         to: Option<u64>,
     ) -> (u64, u64) {
         let Some(buffer) = to else { return (0, 0) };
-        if caps[0].is_none() {
-            return (0, 0);
-        }
         let mut place = self.receive_slot(receiver, buffer);
         let (mut unwrapped, mut extra) = (0, 0);
-        for slot in caps.into_iter().flatten() {
+        for &slot in caps.iter().flatten() {
             let cap = self.cap(slot);
             match cap.view() {
                 View::Endpoint { ep: named, badge, .. } if Some(named) == ep => {
@@ -259,12 +260,14 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// The answer of the kernel itself to an invocation by Call.
+    #[inline(always)]
     pub(crate) fn reply_done(&mut self, tcb: Tcb, words: u64) {
         self.set_reg(tcb, Reg::X0, 0);
         self.set_reg(tcb, Reg::X1, MessageInfo::new(0, 0, 0, words).0);
     }
 
     /// The error of an invocation by Call.
+    #[cold]
     pub(crate) fn reply_error(&mut self, tcb: Tcb, error: InvocationError) {
         let (words, count) = match error {
             InvocationError::InvalidArgument(n)
@@ -315,6 +318,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// The capability space root of a thread.
+    #[inline(always)]
     pub(crate) fn cspace(&self, tcb: Tcb) -> Cap {
         self.cap(tcb.slot(SLOT_CSPACE))
     }

@@ -46,13 +46,51 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// The slot that an address names in a thread's own capability space.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lookup_slot(&self, tcb: Tcb, cptr: u64) -> Result<Slot, LookupFailure> {
-        self.resolve(self.cspace(tcb), cptr, WORD_BITS).map(|(slot, _)| slot)
+        let root = self.cspace(tcb);
+        match Self::resolve_at_once(root, cptr, WORD_BITS) {
+            Some(slot) => Ok(slot),
+            None => self.lookup_slot_by_levels(root, cptr),
+        }
+    }
+
+    fn lookup_slot_by_levels(&self, root: Cap, cptr: u64) -> Result<Slot, LookupFailure> {
+        self.resolve(root, cptr, WORD_BITS).map(|(slot, _)| slot)
+    }
+
+    /// What [`Self::resolve`] finds where one CNode resolves all bits, which is how capability spaces are mostly made.
+    #[inline(always)]
+    pub(crate) fn resolve_at_once(root: Cap, address: u64, bits: u64) -> Option<Slot> {
+        match root.view() {
+            // A guard cannot be as wide as an address: 63 bits at most, so the radix is not 0 and both shifts fit.
+            View::CNode { base, radix, guard, guard_bits }
+                if radix + guard_bits == bits
+                    && radix != 0
+                    && Cap::guard_masked(address >> radix, guard_bits) == guard =>
+            {
+                Some(Slot::at(base).offset(address & ((1 << radix) - 1)))
+            }
+            _ => None,
+        }
     }
 
     /// The slot that index and depth name exactly under a CNode capability.
+    #[inline(always)]
     pub(crate) fn lookup_target(
+        &self,
+        root: Cap,
+        index: u64,
+        depth: u64,
+        source: bool,
+    ) -> Result<Slot, InvocationError> {
+        if let Some(slot) = Self::resolve_at_once(root, index, depth) {
+            return Ok(slot);
+        }
+        self.lookup_target_by_levels(root, index, depth, source)
+    }
+
+    fn lookup_target_by_levels(
         &self,
         root: Cap,
         index: u64,

@@ -30,7 +30,7 @@ const fn cache_op(label: u64, first: u64) -> CacheOp {
 
 impl<M: Machine> Kernel<M> {
     pub(crate) fn invoke_frame(&mut self, inv: &Invocation) -> Result<Outcome, Stop> {
-        let View::Frame { base, size, rights, device, mapping } = self.view(inv.slot) else {
+        let View::Frame { base, size, rights, device, mapping } = inv.cap.view() else {
             return refuse(InvocationError::InvalidCapability(0));
         };
         match inv.label {
@@ -103,7 +103,7 @@ impl<M: Machine> Kernel<M> {
         let View::VSpace { base: root, asid: Some(asid) } = self.view(inv.extra(0)?) else {
             return refuse(InvocationError::InvalidCapability(1));
         };
-        let View::Frame { base, rights: most, device, mapping, .. } = self.view(inv.slot) else {
+        let View::Frame { base, rights: most, device, mapping, .. } = inv.cap.view() else {
             return refuse(InvocationError::InvalidCapability(0));
         };
         match mapping {
@@ -139,7 +139,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     pub(crate) fn invoke_page_table(&mut self, inv: &Invocation) -> Result<Outcome, Stop> {
-        let View::PageTable { base, mapping } = self.view(inv.slot) else {
+        let View::PageTable { base, mapping } = inv.cap.view() else {
             return refuse(InvocationError::InvalidCapability(0));
         };
         match inv.label {
@@ -187,7 +187,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     pub(crate) fn invoke_vspace(&mut self, inv: &Invocation) -> Result<Outcome, Stop> {
-        let View::VSpace { base: root, asid } = self.view(inv.slot) else {
+        let View::VSpace { base: root, asid } = inv.cap.view() else {
             return refuse(InvocationError::InvalidCapability(0));
         };
         if !(label::VSPACE_CLEAN_DATA..=label::VSPACE_UNIFY_INSTRUCTION).contains(&inv.label) {

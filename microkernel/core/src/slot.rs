@@ -47,31 +47,38 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Is a slot without capability?
+    #[inline(always)]
     pub(crate) fn is_empty(&self, slot: Slot) -> bool {
-        self.cap(slot).is_null()
+        Cap { w0: self.m.load(slot.addr()), w1: 0 }.is_null()
     }
 
+    #[inline(always)]
     fn prev(&self, slot: Slot) -> Option<Slot> {
         Slot::link(self.m.load(slot.addr() + PREV) & !FLAGS)
     }
 
+    #[inline(always)]
     pub(crate) fn next(&self, slot: Slot) -> Option<Slot> {
         Slot::link(self.m.load(slot.addr() + NEXT))
     }
 
+    #[inline(always)]
     fn flags(&self, slot: Slot) -> u64 {
         self.m.load(slot.addr() + PREV) & FLAGS
     }
 
+    #[inline(always)]
     fn set_prev(&mut self, slot: Slot, prev: Option<Slot>) {
         let flags = self.flags(slot);
         self.m.store(slot.addr() + PREV, word!(prev) | flags);
     }
 
+    #[inline(always)]
     fn set_next(&mut self, slot: Slot, next: Option<Slot>) {
         self.m.store(slot.addr() + NEXT, word!(next));
     }
 
+    #[inline(always)]
     fn set_links(&mut self, slot: Slot, prev: Option<Slot>, next: Option<Slot>, flags: u64) {
         self.m.store(slot.addr() + PREV, word!(prev) | flags);
         self.m.store(slot.addr() + NEXT, word!(next));
@@ -101,24 +108,22 @@ impl<M: Machine> Kernel<M> {
 
     /// Puts a capability derived from the one in `source` into the empty slot `dest`.
     pub(crate) fn insert_derived(&mut self, source: Slot, dest: Slot, cap: Cap) {
-        let from = self.view(source);
-        let to = cap.view();
-        let original = match (from, to) {
-            (View::Endpoint { badge: a, .. }, View::Endpoint { badge: b, .. })
-            | (View::Notification { badge: a, .. }, View::Notification { badge: b, .. }) => a != b,
-            (View::IrqControl, View::IrqHandler { .. } | View::Sgi { .. }) | (_, View::Untyped { .. }) => {
-                true
+        let from = self.cap(source);
+        let original = if cap.has_badge() {
+            // Word 1 is the badge.
+            from.w1 != cap.w1
+        } else if cap.is_untyped() {
+            // An untyped that was copied whole has nothing left: the copy owns the memory now.
+            if let View::Untyped { base, bits, device, .. } = from.view()
+                && cap.memory() == Some((base, bits))
+            {
+                self.set_cap(source, View::Untyped { base, bits, device, free: 1 << bits }.pack());
             }
-            _ => false,
+            true
+        } else {
+            // What interrupt control makes is of another kind; copies are not.
+            from.kind() != cap.kind()
         };
-        // An untyped that was copied whole has nothing left: the copy owns the memory now.
-        if let (View::Untyped { base, bits, device, .. }, View::Untyped { base: b, bits: bb, .. }) =
-            (from, to)
-            && base == b
-            && bits == bb
-        {
-            self.set_cap(source, View::Untyped { base, bits, device, free: 1 << bits }.pack());
-        }
         let flags = if original { ORIGINAL | FIRST_BADGED } else { 0 };
         self.insert_after(source, dest, cap, flags);
     }
@@ -167,15 +172,14 @@ impl<M: Machine> Kernel<M> {
         if self.is_empty(slot) {
             return;
         }
-        let (prev, next) = (self.prev(slot), self.next(slot));
+        let (prev, next, flags) = (self.prev(slot), self.next(slot), self.flags(slot));
         if let Some(prev) = prev {
             self.set_next(prev, next);
         }
         if let Some(next) = next {
-            self.set_prev(next, prev);
             // With the first of its badge gone, the next one stands for the badge.
-            let first = self.flags(next) | self.flags(slot) & FIRST_BADGED;
-            self.m.store(next.addr() + PREV, word!(prev) | first);
+            let flags = self.flags(next) | flags & FIRST_BADGED;
+            self.m.store(next.addr() + PREV, word!(prev) | flags);
         }
         self.set_cap(slot, Cap::NULL);
         self.set_links(slot, None, None, 0);
@@ -186,17 +190,12 @@ impl<M: Machine> Kernel<M> {
         if self.flags(parent) & ORIGINAL == 0 {
             return false;
         }
-        let (p, c) = (self.view(parent), self.view(child));
+        let (p, c) = (self.cap(parent), self.cap(child));
         if !p.covers(c) {
             return false;
         }
-        match (p, c) {
-            (View::Endpoint { badge: a, .. }, View::Endpoint { badge: b, .. })
-            | (View::Notification { badge: a, .. }, View::Notification { badge: b, .. }) => {
-                a == 0 || a == b && self.flags(child) & FIRST_BADGED == 0
-            }
-            _ => true,
-        }
+        // Word 1 is the badge.
+        !p.has_badge() || p.w1 == 0 || p.w1 == c.w1 && self.flags(child) & FIRST_BADGED == 0
     }
 
     /// The first descendant, if there is one.
@@ -206,9 +205,8 @@ impl<M: Machine> Kernel<M> {
 
     /// Is this the last capability of its object?
     pub(crate) fn is_final(&self, slot: Slot) -> bool {
-        let cap = self.view(slot);
-        let before = self.prev(slot).is_some_and(|prev| self.view(prev).same_object(cap));
-        let after = self.next(slot).is_some_and(|next| cap.same_object(self.view(next)));
-        !before && !after
+        let cap = self.cap(slot);
+        let is_same = |neighbour: Option<Slot>| neighbour.is_some_and(|slot| self.cap(slot).same_object(cap));
+        !is_same(self.prev(slot)) && !is_same(self.next(slot))
     }
 }

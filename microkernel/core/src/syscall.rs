@@ -13,6 +13,7 @@ use microkernel_abi::syscall::{
     CALL, DEBUG_CAP_IDENTIFY, DEBUG_DUMP_SCHEDULER, DEBUG_HALT, DEBUG_NAME_THREAD, DEBUG_PUT_CHAR,
     DEBUG_SNAPSHOT, NB_RECV, NB_SEND, RECV, REPLY, REPLY_RECV, SEND, YIELD,
 };
+use microkernel_abi::{EXTRA_CAPS_MAX, FAST_MESSAGE_REGISTERS, MESSAGE_WORDS_MAX};
 
 impl<M: Machine> Kernel<M> {
     /// The running thread executed `svc`; its registers are in its TCB.
@@ -64,17 +65,26 @@ impl<M: Machine> Kernel<M> {
         {
             return self.send_through(tcb, ep, badge, rights, block, call);
         }
-        let buffer = self.buffer(tcb, false);
-        let extra = match self.extra_caps(tcb, buffer, info) {
-            Ok(extra) => extra,
-            Err((cptr, why)) => return self.cap_fault(tcb, block, cptr, why),
+        let mut invocation = Invocation {
+            tcb,
+            label: info.label(),
+            length: info.length(),
+            slot,
+            cap,
+            extra: [None; EXTRA_CAPS_MAX],
+            buffer: None,
+            block,
+            call,
         };
-        let length = if buffer.is_some() {
-            info.length().min(microkernel_abi::MESSAGE_WORDS_MAX as u64)
-        } else {
-            info.length().min(microkernel_abi::FAST_MESSAGE_REGISTERS as u64)
-        };
-        let invocation = Invocation { tcb, label: info.label(), length, slot, extra, buffer, block, call };
+        // What fits into registers needs no buffer.
+        if info.extra_caps() != 0 || info.length() > FAST_MESSAGE_REGISTERS as u64 {
+            invocation.buffer = self.buffer(tcb, false);
+            let places = if invocation.buffer.is_some() { MESSAGE_WORDS_MAX } else { FAST_MESSAGE_REGISTERS };
+            invocation.length = info.length().min(places as u64);
+            if let Err((cptr, why)) = self.extra_caps(tcb, invocation.buffer, info, &mut invocation.extra) {
+                return self.cap_fault(tcb, block, cptr, why);
+            }
+        }
         // Until it is done, an invocation that is interrupted starts over.
         self.set_state(tcb, State::Restart);
         match self.dispatch(&invocation) {
@@ -101,6 +111,7 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
+    #[cold]
     fn cap_fault(&mut self, tcb: Tcb, block: bool, address: u64, why: LookupFailure) {
         if block {
             self.handle_fault(tcb, Fault::Cap { address, receiving: false, why });

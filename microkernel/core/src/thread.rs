@@ -270,8 +270,8 @@ impl<M: Machine> Kernel<M> {
     fn install(&mut self, tcb_slot: Slot, tcb: Tcb, index: u64, new: Install) -> Result<(), Stop> {
         let dest = tcb.slot(index);
         self.delete(dest)?;
-        let source_lives = self.view(new.source).same_object(new.cap.view());
-        let thread_lives = self.view(tcb_slot).same_object(View::Thread { tcb });
+        let source_lives = self.cap(new.source).same_object(new.cap);
+        let thread_lives = self.cap(tcb_slot).same_object(View::Thread { tcb }.pack());
         if source_lives && thread_lives {
             self.insert_derived(new.source, dest, new.cap);
         }

@@ -22,7 +22,7 @@ struct Plan {
 
 impl<M: Machine> Kernel<M> {
     pub(crate) fn invoke_untyped(&mut self, inv: &Invocation) -> Result<Outcome, Stop> {
-        let View::Untyped { base, bits, device, free } = self.view(inv.slot) else {
+        let View::Untyped { base, bits, device, free } = inv.cap.view() else {
             return refuse(InvocationError::InvalidCapability(0));
         };
         if inv.label != label::UNTYPED_RETYPE {

@@ -45,7 +45,7 @@ impl World {
         let mut untyped: Vec<(u64, u64, u64)> = Vec::new();
         for slot in self.all_slots() {
             let view = self.k.view(slot);
-            let Some((base, bits)) = view.memory() else { continue };
+            let Some((base, bits)) = self.k.cap(slot).memory() else { continue };
             match view {
                 View::Untyped { free, .. } => {
                     assert!(free <= 1 << bits);
