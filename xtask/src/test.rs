@@ -1,5 +1,6 @@
 //! `x test`: everything that decides whether a change may land, the quick checks first.
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail};
@@ -12,6 +13,9 @@ use crate::{out_dir, progress, run, tidy};
 
 /// The package whose test boots the target: it needs the images and runs last.
 const ON_TARGET: &str = "on-target";
+
+/// The plugin package.
+const CACHE_LINT: &str = "cache-lint";
 
 /// The server that runs on-target cases, by its name in the boot archive.
 pub(crate) const AGENT: &str = "test-agent";
@@ -129,6 +133,7 @@ fn on_target_tests(workspace: &Workspace, images: &Images, args: &TestArgs) -> R
     let kernel_tests = workspace.only(Role::RootTest)?;
     let kernel_images = build::with_root(workspace, &kernel_tests.name)?;
     let tables = std::env::join_paths([&images.tables, &kernel_images.tables])?;
+    let lint = cache_lint(workspace)?;
     let run = |filter: Option<&String>| -> Result<()> {
         let mut command = cargo::cargo(workspace, "test");
         command.args(["-p", ON_TARGET, "--"]).args(filter);
@@ -136,6 +141,7 @@ fn on_target_tests(workspace: &Workspace, images: &Images, args: &TestArgs) -> R
             command.arg("--list");
         }
         command.env("STRATA_IMAGE", &images.kernel_image).env("STRATA_IMAGES_DIR", &tables);
+        command.envs(lint.iter().map(|plugin| ("STRATA_CACHE_LINT", plugin)));
         command.env("STRATA_AGENT_ELF", images.tables.join(AGENT));
         command.env("STRATA_KERNEL_TESTS_IMAGE", &kernel_images.kernel_image);
         command.env("STRATA_KERNEL_TESTS_ELF", cargo::product(workspace, USER_TARGET, &kernel_tests.name));
@@ -145,6 +151,18 @@ fn on_target_tests(workspace: &Workspace, images: &Images, args: &TestArgs) -> R
         return run(None);
     }
     args.filters.iter().try_for_each(|filter| run(Some(filter)))
+}
+
+/// The plugin that watches on-target runs for missing cache maintenance; `None` where QEMU takes no plugins.
+fn cache_lint(workspace: &Workspace) -> Result<Option<PathBuf>> {
+    let help = Command::new("qemu-system-aarch64").args(["-plugin", "help"]).output();
+    if !help.is_ok_and(|output| output.status.success()) {
+        progress::say("the cache lint does not watch: this QEMU was built without plugins");
+        return Ok(None);
+    }
+    let mut command = cargo::cargo(workspace, "build");
+    cargo::run(command.args(["--release", "--quiet", "-p", CACHE_LINT]))?;
+    Ok(Some(workspace.target.join("release").join("libcache_lint.so")))
 }
 
 fn lint_host(workspace: &Workspace) -> Result<()> {

@@ -70,6 +70,10 @@ impl Process {
                     maker.scratch.copy(maker.ipc, maker.memory, frame, &page)?;
                 }
                 self.map(maker, frame, page.address, access)?;
+                if access == Access::ReadExecute {
+                    // At the executing address: an instruction cache may be virtually indexed (Arm ARM D7.5.2).
+                    check(maker.ipc.seL4_ARM_Page_Unify_Instruction(frame, 0, PAGE_SIZE))?;
+                }
             }
         }
         Ok(())

@@ -3,7 +3,6 @@
 use boot_plan::executable::Page;
 use sel4_sys::{seL4_CPtr, seL4_CapInitThreadVSpace};
 use strata_runtime::Ipc;
-use strata_runtime::kernel::check;
 use strata_runtime::mapping::{Access, Place, map, unmap};
 
 use crate::MakeError;
@@ -66,8 +65,8 @@ impl Scratch {
     }
 
     fn close(&mut self, ipc: &mut Ipc, frame: seL4_CPtr) -> Result<(), MakeError> {
-        // The frame may hold text: what was written goes to the point of unification while it is still mapped.
-        check(ipc.seL4_ARM_Page_Unify_Instruction(frame, 0, PAGE_SIZE as u64))?;
+        // What was written stays in the data cache, which is coherent for other mappings of the frame; instructions
+        // are made visible where they execute (`Process::load`).
         Ok(unmap(ipc, frame)?)
     }
 }

@@ -100,60 +100,6 @@ case! {
     }
 }
 
-/// `mov x0, #n` and `ret`.
-fn code(n: u32) -> [u32; 2] {
-    [0xd280_0000 | n << 5, 0xd65f_03c0]
-}
-
-case! {
-    /// Code written through one mapping and executed through another: Unify makes it visible, again and again.
-    cache_unify, env => {
-        let frame = env.frame();
-        let (write, run) = (SCRATCH + (3 << 39), SCRATCH + (3 << 39) + 0x1_0000);
-        env.map(frame, write);
-        let text = env.copy(frame);
-        env.map_in(
-            VSPACE,
-            text,
-            run,
-            seL4_CapRights::read_only(),
-            seL4_ARM_VMAttributes::seL4_ARM_Default_VMAttributes,
-        );
-        for n in 0..50 {
-            // SAFETY: mapped read-write; no Rust object lies there.
-            unsafe { word(write).cast::<[u32; 2]>().write_volatile(code(n)) };
-            if n % 2 == 0 {
-                ok(env.ipc.seL4_ARM_Page_Unify_Instruction(text, 0, 8));
-            } else {
-                ok(env.ipc.seL4_ARM_VSpace_Unify_Instruction(VSPACE, run, run + 8));
-            }
-            // SAFETY: two instructions with the C calling convention are there.
-            let function: extern "C" fn() -> u64 = unsafe { core::mem::transmute(word(run)) };
-            assert_eq!(function(), u64::from(n));
-        }
-        let ipc = &mut *env.ipc;
-        ok(ipc.seL4_ARM_Page_Clean_Data(frame, 0, 4096));
-        ok(ipc.seL4_ARM_Page_CleanInvalidate_Data(frame, 64, 65));
-        assert_eq!(ipc.seL4_ARM_Page_Invalidate_Data(text, 0, 4096), seL4_Error::seL4_IllegalOperation);
-        assert_eq!(
-            ipc.seL4_ARM_VSpace_Invalidate_Data(VSPACE, run, run + 8),
-            seL4_Error::seL4_IllegalOperation
-        );
-        ok(ipc.seL4_ARM_Page_Invalidate_Data(frame, 0, 4096));
-        ok(ipc.seL4_ARM_VSpace_Clean_Data(VSPACE, write, write + 4096));
-        ok(ipc.seL4_ARM_VSpace_Invalidate_Data(VSPACE, write, write + 64));
-        assert_eq!(ipc.seL4_ARM_Page_Clean_Data(frame, 8, 8), seL4_Error::seL4_InvalidArgument);
-        assert_eq!(ipc.seL4_ARM_Page_Clean_Data(frame, 0, 4097), seL4_Error::seL4_InvalidArgument);
-        assert_eq!(
-            ipc.seL4_ARM_VSpace_Clean_Data(VSPACE, write, write + 4097),
-            seL4_Error::seL4_RangeError
-        );
-        assert_eq!(ipc.seL4_ARM_VSpace_Clean_Data(VSPACE, write, 1 << 60), seL4_Error::seL4_IllegalOperation);
-        let unmapped = env.frame();
-        assert_eq!(env.ipc.seL4_ARM_Page_Clean_Data(unmapped, 0, 8), seL4_Error::seL4_IllegalOperation);
-    }
-}
-
 case! {
     /// A second address space: ASIDs, the same address with other contents, cache maintenance on it from here.
     vspace_second, env => {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use strata_host::demux::Piece;
+use strata_host::lint::Lint;
 use strata_host::qemu::{Machine, Next, Qemu};
 use strata_host::tables::{NOT_DECODED, Tables};
 use strata_protocol::wire::{self, Frame};
@@ -36,7 +37,9 @@ pub struct Report {
 pub fn run(entry: &Entry, mut live: impl FnMut(&str)) -> Result<Report> {
     let bootargs = format!("host=1 log=debug case={} seed={}", entry.case.name, entry.seed);
     // Virtual time goes with instructions: a host that is busy elsewhere cannot make a deadline pass, and a run repeats.
-    let qemu = Qemu { image: entry.image.clone(), bootargs, icount: true, extra: Vec::new() };
+    let lint = entry.lint.as_deref().map(|plugin| Lint::new(plugin, &entry.name));
+    let extra = lint.as_ref().map(Lint::arguments).unwrap_or_default();
+    let qemu = Qemu { image: entry.image.clone(), bootargs, icount: true, extra };
     let mut watch = Watch {
         machine: qemu.start()?,
         tables: Tables::search(entry.tables.clone()),
@@ -46,9 +49,17 @@ pub fn run(entry: &Entry, mut live: impl FnMut(&str)) -> Result<Report> {
         live: &mut live,
         logs: Logs::default(),
     };
-    let verdict = watch.judge(BOOT_LIMIT * entry.patience, case_limit(entry))?;
+    let mut verdict = watch.judge(BOOT_LIMIT * entry.patience, case_limit(entry))?;
     watch.end_line();
-    Ok(Report { verdict, output: watch.output })
+    let Watch { machine, mut output, .. } = watch;
+    // The report is complete when QEMU has ended.
+    drop(machine);
+    if let Some(lint) = lint {
+        let report = lint.read()?;
+        output.extend(report.summary.map(|summary| format!("(cache lint: {summary})")));
+        verdict = verdict.linted(&report.stale, entry.is_for_lint());
+    }
+    Ok(Report { verdict, output })
 }
 
 fn case_limit(entry: &Entry) -> Duration {

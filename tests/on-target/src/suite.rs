@@ -17,6 +17,8 @@ pub const KERNEL_IMAGE: &str = "STRATA_KERNEL_TESTS_IMAGE";
 pub const KERNEL_ELF: &str = "STRATA_KERNEL_TESTS_ELF";
 /// Folders with the files that log tables come from, separated by colons: `NAME` for images, `NAME.kmod` for modules.
 pub const IMAGES_DIR: &str = "STRATA_IMAGES_DIR";
+/// The cache lint's plugin; without it nothing watches for missing maintenance.
+pub const CACHE_LINT: &str = "STRATA_CACHE_LINT";
 /// The seed of all runs; [`SEED_DEFAULT`] without it.
 pub const SEED: &str = "STRATA_SEED";
 /// Time limits are multiplied by this number, for slow hosts.
@@ -38,10 +40,20 @@ pub struct Entry {
     pub image: PathBuf,
     /// Where log tables are.
     pub tables: Vec<PathBuf>,
+    /// The cache lint's plugin.
+    pub lint: Option<PathBuf>,
     /// The seed for this run.
     pub seed: u64,
     /// Factor of all time limits.
     pub patience: u32,
+}
+
+impl Entry {
+    /// Whether the case is there to be flagged by the cache lint, so that it means nothing without it.
+    #[must_use]
+    pub fn is_for_lint(&self) -> bool {
+        self.case.flags & flag::UNMAINTAINED != 0
+    }
 }
 
 /// All cases that `./x test` runs.
@@ -49,6 +61,7 @@ pub fn entries() -> Result<Vec<Entry>> {
     let tables: Vec<PathBuf> = std::env::split_paths(&required(IMAGES_DIR)?).collect();
     let seed = number(SEED, SEED_DEFAULT)?;
     let patience = u32::try_from(number(PATIENCE, 1)?.max(1)).context("too much patience")?;
+    let lint = std::env::var_os(CACHE_LINT).map(PathBuf::from);
     let mut entries = Vec::new();
     for (area, elf, image) in [("agent", AGENT_ELF, IMAGE), ("kernel", KERNEL_ELF, KERNEL_IMAGE)] {
         let image = PathBuf::from(required(image)?);
@@ -59,6 +72,7 @@ pub fn entries() -> Result<Vec<Entry>> {
             case,
             image: image.clone(),
             tables: tables.clone(),
+            lint: lint.clone(),
             seed,
             patience,
         }));

@@ -28,6 +28,10 @@ pub enum Verdict {
     Stopped(String),
     /// The case said that it passed, and then the machine ended with another status than 0.
     StatusDisagrees(String),
+    /// The case passed, and hardware could have executed something else: cache maintenance is missing.
+    Stale(String),
+    /// The case left cache maintenance out on purpose, and the cache lint did not see it.
+    NotFlagged,
     /// The machine ran another case than it was asked for.
     OtherCase(String),
 }
@@ -42,6 +46,16 @@ impl Verdict {
             format!("{status}; QEMU says: {}", complaints.trim())
         };
         if crashed(status) { Self::EmulatorCrash(text) } else { Self::Stopped(text) }
+    }
+
+    /// What the cache lint's report makes of a verdict. `wanted`: the case is there to be flagged.
+    #[must_use]
+    pub fn linted(self, stale: &[String], wanted: bool) -> Self {
+        match self {
+            Self::Pass if wanted && stale.is_empty() => Self::NotFlagged,
+            Self::Pass if !wanted && !stale.is_empty() => Self::Stale(stale.join("\n")),
+            other => other,
+        }
     }
 
     /// What the end of QEMU means after a verdict of the case.
@@ -73,6 +87,10 @@ impl fmt::Display for Verdict {
             Self::StatusDisagrees(how) => {
                 write!(formatter, "DISAGREEMENT: the case passed and the machine ended with {how}")
             }
+            Self::Stale(places) => write!(formatter, "STALE instructions on hardware:\n{places}"),
+            Self::NotFlagged => {
+                formatter.write_str("NOT FLAGGED: the cache lint missed what the case left out")
+            }
             Self::OtherCase(name) => write!(formatter, "OTHER CASE: the machine ran `{name}`"),
         }
     }
@@ -93,6 +111,11 @@ mod tests {
         assert_eq!(Verdict::Pass.confirmed(exit(0)), Verdict::Pass);
         assert!(matches!(Verdict::Pass.confirmed(exit(1)), Verdict::StatusDisagrees(_)));
         assert!(matches!(Verdict::Pass.confirmed(abort), Verdict::EmulatorCrash(_)));
+        let stale = ["0x10".to_owned()];
+        assert_eq!(Verdict::Pass.linted(&[], false), Verdict::Pass);
+        assert_eq!(Verdict::Pass.linted(&stale, true), Verdict::Pass);
+        assert_eq!(Verdict::Pass.linted(&[], true), Verdict::NotFlagged);
+        assert_eq!(Verdict::Pass.linted(&stale, false), Verdict::Stale("0x10".into()));
         let failed = Verdict::Fail("why".into());
         assert_eq!(failed.clone().confirmed(exit(1)), failed);
     }

@@ -18,9 +18,11 @@ fn main() -> ExitCode {
     let nocapture = arguments.nocapture;
     match entries() {
         Ok(entries) => {
-            let trials = entries
-                .into_iter()
-                .map(|entry| Trial::test(entry.name.clone(), move || run(&entry, nocapture)));
+            let trials = entries.into_iter().map(|entry| {
+                // What the lint is to flag proves nothing without it: listed as ignored, in the open.
+                let ignored = entry.is_for_lint() && entry.lint.is_none();
+                Trial::test(entry.name.clone(), move || run(&entry, nocapture)).with_ignored_flag(ignored)
+            });
             libtest_mimic::run(&arguments, trials.collect()).exit_code()
         }
         Err(error) => {

@@ -15,6 +15,8 @@ const NAME_SIZE: usize = 96;
 pub mod flag {
     /// It is a benchmark: run by `./x bench`, not by `./x test`, and under instruction counting.
     pub const BENCH: u32 = 1;
+    /// It leaves cache maintenance out on purpose: it passes only if the cache lint flags it.
+    pub const UNMAINTAINED: u32 = 2;
 }
 
 /// One case.

@@ -2,9 +2,10 @@
 //!
 //! `xtask` and the on-target runner both talk to a machine through this crate: [`qemu`] starts it, [`demux`] splits
 //! what it says into console text and frames, [`tables`] turns log frames into lines, [`cases`] reads the list of
-//! on-target cases out of a test image.
+//! on-target cases out of a test image, [`lint`] has the cache lint watch.
 
 pub mod cases;
 pub mod demux;
+pub mod lint;
 pub mod qemu;
 pub mod tables;

@@ -10,6 +10,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::demux::{Demux, Piece};
 
+/// Memory of the virt machine.
+pub const RAM_BYTES: u64 = 512 << 20;
+
 /// How to start a machine.
 #[derive(Clone, Debug)]
 pub struct Qemu {
@@ -29,7 +32,8 @@ impl Qemu {
     pub fn command(&self) -> Command {
         let mut command = Command::new("qemu-system-aarch64");
         command
-            .args(["-M", "virt", "-cpu", "cortex-a53", "-smp", "1", "-m", "512M"])
+            .args(["-M", "virt", "-cpu", "cortex-a53", "-smp", "1"])
+            .args(["-m", &format!("{}M", RAM_BYTES >> 20)])
             .args(["-nic", "none", "-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot"])
             .args(["-semihosting-config", "enable=on,target=native,userspace=on"])
             .arg("-kernel")
