@@ -1,48 +1,81 @@
 //! The kernel's one instance, and what exceptions do with it.
 use crate::hardware::Hardware;
+use crate::lock::{TicketLock, serve};
 use crate::registers;
 use crate::uart::Uart;
 use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
+use microkernel_abi::SMP;
 use microkernel_core::handle::Tcb;
-use microkernel_core::{Kernel, Machine, UserFault};
+use microkernel_core::{CoreId, Kernel, Machine, UserFault};
 
 /// Exception classes (ESR_EL1.EC).
 const EC_FP_ACCESS: u64 = 0x07;
 const EC_FETCH_ABORT: u64 = 0x20;
 const EC_DATA_ABORT: u64 = 0x24;
 
-struct Instance(UnsafeCell<Option<Kernel<Hardware>>>);
-
-// SAFETY: one core, and exceptions are masked in the kernel: never two users at a time.
-unsafe impl Sync for Instance {}
-
-static KERNEL: Instance = Instance(UnsafeCell::new(None));
-
-/// Runs `work` on the kernel. Not re-entrant: exceptions from EL1 go to `kernel_failed` and never come back.
-#[inline(always)]
-fn with_kernel<R>(work: impl FnOnce(&mut Kernel<Hardware>) -> R) -> R {
-    // SAFETY: called from the vectors and from `run` only, one at a time (see `Instance`).
-    let kernel = unsafe { &mut *KERNEL.0.get() };
-    work(
-        kernel
-            .as_mut()
-            .expect("the vectors are entered from EL0, and EL0 runs after `run` has set the kernel"),
-    )
+struct Instance {
+    lock: TicketLock,
+    kernel: UnsafeCell<Option<Kernel<Hardware>>>,
 }
 
-/// Who runs next; waits for interrupts while nobody does.
+// SAFETY: `with_kernel` gives the kernel to the owner of the lock only (with one core: to the only one there is), and
+// exceptions are masked in the kernel: never two users at a time.
+unsafe impl Sync for Instance {}
+
+static KERNEL: Instance = Instance { lock: TicketLock::new(), kernel: UnsafeCell::new(None) };
+
+/// Runs `work` on the kernel, while no other core does. `work` is told whether what made this core enter still holds:
+/// see `Kernel::enter`. Not re-entrant: exceptions from EL1 go to `kernel_failed` and never come back.
 #[inline(always)]
-fn leave(kernel: &mut Kernel<Hardware>) -> u64 {
+fn with_kernel<R>(work: impl FnOnce(&mut Kernel<Hardware>, bool) -> R) -> R {
+    let core = this_core();
+    KERNEL.lock.acquire(|| serve(core));
+    // SAFETY: the lock is this core's until the end of this function, and this function is not re-entered on it: it
+    // is called from the vectors, `run` and `leave` only, never within `work`.
+    let kernel = unsafe { &mut *KERNEL.kernel.get() };
+    let kernel = kernel
+        .as_mut()
+        .expect("the vectors are entered from EL0, and EL0 runs after `run` has set the kernel");
+    let holds = kernel.enter(core);
+    let result = work(kernel, holds);
+    KERNEL.lock.release();
+    result
+}
+
+/// One entry: does `work`, if its cause still holds, and decides who runs next. Waits for interrupts while nobody does;
+/// others can enter meanwhile.
+#[inline(always)]
+fn entry(work: impl FnOnce(&mut Kernel<Hardware>, bool)) -> u64 {
+    let mut next = with_kernel(|kernel, holds| {
+        work(kernel, holds);
+        kernel.leave()
+    });
     loop {
-        if let Some(tcb) = kernel.leave() {
+        if let Some(tcb) = next {
             return Tcb::context(tcb);
         }
+        // An interrupt that came since is pending, so this returns at once.
         registers::wfi();
-        take_interrupts(kernel);
+        next = with_kernel(|kernel, _| {
+            take_interrupts(kernel);
+            kernel.leave()
+        });
     }
+}
+
+/// Which core this is: the word at the top of its kernel stack.
+#[inline(always)]
+fn this_core() -> CoreId {
+    if !SMP {
+        return CoreId::BOOT;
+    }
+    let top = core::ptr::with_exposed_provenance::<usize>(crate::cache::address(registers::tpidr_el1()));
+    // SAFETY: TPIDR_EL1 is the top of this core's stack since before Rust ran on it, and its number stands there.
+    let index = unsafe { top.read() };
+    CoreId::new(index).unwrap_or(CoreId::BOOT)
 }
 
 fn take_interrupts(kernel: &mut Kernel<Hardware>) {
@@ -54,31 +87,31 @@ fn take_interrupts(kernel: &mut Kernel<Hardware>) {
 
 #[unsafe(no_mangle)]
 extern "C" fn kernel_syscall() -> u64 {
-    with_kernel(|kernel| {
-        kernel.syscall();
-        leave(kernel)
+    entry(|kernel, holds| {
+        if holds {
+            kernel.syscall();
+        }
     })
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn kernel_interrupt() -> u64 {
-    with_kernel(|kernel| {
-        take_interrupts(kernel);
-        leave(kernel)
-    })
+    // Interrupts are not the thread's: they are served whoever runs.
+    entry(|kernel, _| take_interrupts(kernel))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn kernel_fault(syndrome: u64, address: u64) -> u64 {
-    with_kernel(|kernel| {
+    entry(|kernel, holds| {
         let fault = match syndrome >> 26 & 0x3f {
             EC_DATA_ABORT => UserFault::Memory { address, syndrome, fetch: false },
             EC_FETCH_ABORT => UserFault::Memory { address, syndrome, fetch: true },
             EC_FP_ACCESS => UserFault::FloatingPoint { syndrome },
             _ => UserFault::Exception { syndrome },
         };
-        kernel.user_fault(fault);
-        leave(kernel)
+        if holds {
+            kernel.user_fault(fault);
+        }
     })
 }
 
@@ -86,9 +119,10 @@ extern "C" fn kernel_fault(syndrome: u64, address: u64) -> u64 {
 /// machines it may have been another one's.
 #[unsafe(no_mangle)]
 extern "C" fn kernel_serror(syndrome: u64) -> u64 {
-    with_kernel(|kernel| {
-        kernel.user_fault(UserFault::Exception { syndrome });
-        leave(kernel)
+    entry(|kernel, holds| {
+        if holds {
+            kernel.user_fault(UserFault::Exception { syndrome });
+        }
     })
 }
 
@@ -122,7 +156,7 @@ impl fmt::Write for Early {
 /// Prints and stops.
 pub fn fatal(text: fmt::Arguments<'_>) -> ! {
     // SAFETY: nothing else runs any more; at worst the interrupted user of the kernel is cut short.
-    if let Some(kernel) = unsafe { &mut *KERNEL.0.get() } {
+    if let Some(kernel) = unsafe { &mut *KERNEL.kernel.get() } {
         kernel.print(format_args!("\nkernel panic: {text}\n"));
         kernel.m.halt()
     }
@@ -141,8 +175,8 @@ pub fn fatal(text: fmt::Arguments<'_>) -> ! {
 /// Runs the first thread. The kernel lives from here on in the vectors.
 pub fn run(kernel: Kernel<Hardware>) -> ! {
     // SAFETY: boot, one core, exceptions masked: nobody uses the instance yet.
-    unsafe { *KERNEL.0.get() = Some(kernel) };
-    let context = with_kernel(leave);
+    unsafe { *KERNEL.kernel.get() = Some(kernel) };
+    let context = entry(|_, _| {});
     // SAFETY: `leave` expects a register block of a thread in x0 and never returns; the kernel's stack has nothing
     // that is needed again, and its top is in TPIDR_EL1.
     unsafe { asm!("b leave", in("x0") context, options(noreturn)) }

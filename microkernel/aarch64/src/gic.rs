@@ -83,6 +83,17 @@ impl Gic {
         self.write_d(at, if edge { old | bit } else { old & !bit });
     }
 
+    /// Sets which core a shared interrupt goes to.
+    pub(crate) fn route(&mut self, irq: u64, core: u64) {
+        if !(SPI..SPURIOUS).contains(&irq) {
+            return;
+        }
+        // One byte for each interrupt, a bit for each core; only words are sure to be accessible everywhere.
+        let (at, shift) = (D_TARGET + irq / 4 * 4, irq % 4 * 8);
+        let old = self.read(self.distributor + at);
+        self.write_d(at, old & !(0xff << shift) | 1 << core << shift);
+    }
+
     /// Raises a software interrupt on a core.
     pub(crate) fn raise(&mut self, irq: u64, core: u64) {
         let target = 1_u32 << (16 + (core & 7));

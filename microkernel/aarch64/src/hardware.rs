@@ -3,8 +3,8 @@ use crate::cache::{self, address};
 use crate::gic::Gic;
 use crate::registers;
 use crate::uart::Uart;
-use crate::{fpu, tables};
-use microkernel_core::{CacheOp, IRQ_TICK, Machine, TICK_US};
+use crate::{fpu, lock, tables};
+use microkernel_core::{CacheOp, CoreId, IRQ_COME, IRQ_RESCHEDULE, IRQ_TICK, Machine, Remote, TICK_US};
 
 /// CNTKCTL_EL1: EL0 reads the physical and the virtual counter.
 const COUNTERS: u64 = 3;
@@ -37,10 +37,38 @@ impl Hardware {
         hardware
     }
 
+    /// Interrupts another core.
+    fn ipi(&mut self, irq: u64, core: CoreId) {
+        // What the other core is to find must be there when the interrupt is (Arm IHI 0048, 3.1.2: memory is ordered
+        // before the write that generates a software interrupt by a DSB only).
+        registers::dsb_ishst();
+        self.gic.raise(irq, core.index() as u64);
+    }
+
     /// Interrupts of the controller.
     pub fn irqs(&self) -> u64 {
         self.gic.irqs()
     }
+}
+
+/// Puts a root into the translation registers; 0 is the empty one.
+#[inline(always)]
+pub(crate) fn set_user_root(root: u64, asid: u64) {
+    let root = if root == 0 { tables::empty_root() } else { root };
+    registers::set_ttbr0_el1(root | asid << 48);
+    // Later user-address maintenance in the kernel needs the new root; an exception return alone would do for
+    // EL0 (Arm ARM D1.3.6).
+    registers::isb();
+}
+
+/// Saves the floating-point registers whoever may use them at the moment.
+pub(crate) fn save_fpu(area: u64) {
+    let before = registers::cpacr_el1();
+    registers::set_cpacr_el1(FPU_OPEN);
+    // Access applies after a context synchronisation.
+    registers::isb();
+    fpu::save(area);
+    registers::set_cpacr_el1(before);
 }
 
 impl Machine for Hardware {
@@ -48,7 +76,8 @@ impl Machine for Hardware {
     fn load(&self, at: u64) -> u64 {
         debug_assert!(at.is_multiple_of(8));
         // SAFETY: the core passes addresses inside objects only (its contract): RAM in the direct map that no
-        // Rust object lies in. One core, interrupts masked: nobody writes meanwhile.
+        // Rust object lies in. One core is in the kernel at a time (`entry`), interrupts masked: nobody writes
+        // meanwhile.
         unsafe { core::ptr::with_exposed_provenance::<u64>(address(at)).read() }
     }
 
@@ -81,15 +110,19 @@ impl Machine for Hardware {
 
     #[inline(always)]
     fn set_user_root(&mut self, root: u64, asid: u64) {
-        let root = if root == 0 { tables::empty_root() } else { root };
-        registers::set_ttbr0_el1(root | asid << 48);
-        // Later user-address maintenance in the kernel needs the new root; an exception return alone would do for
-        // EL0 (Arm ARM D1.3.6).
-        registers::isb();
+        set_user_root(root, asid);
     }
 
     fn user_cache(&mut self, op: CacheOp, start: u64, end: u64) {
         cache::user(op, start, end);
+    }
+
+    fn remote(&mut self, core: CoreId, request: Remote) {
+        lock::ask(core, request, || self.ipi(IRQ_COME, core));
+    }
+
+    fn interrupt_core(&mut self, core: CoreId) {
+        self.ipi(IRQ_RESCHEDULE, core);
     }
 
     fn irq_mask(&mut self, irq: u64, masked: bool) {
@@ -98,6 +131,10 @@ impl Machine for Hardware {
 
     fn irq_trigger(&mut self, irq: u64, edge: bool) {
         self.gic.trigger(irq, edge);
+    }
+
+    fn irq_route(&mut self, irq: u64, core: CoreId) {
+        self.gic.route(irq, core.index() as u64);
     }
 
     #[inline(always)]

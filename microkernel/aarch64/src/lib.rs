@@ -2,7 +2,7 @@
 //!
 //! `start` brings a core from reset to Rust in the upper half; `tables` makes the kernel's own
 //! translation tables; `vectors` is the way in and out of the kernel; `entry` connects it to
-//! `microkernel-core`; `hardware` is the core's `Machine`. Assembly is in `start`, `vectors` and in
+//! `microkernel-core`; `hardware` is the core's `Machine`; `lock` keeps cores apart. Assembly is in `start`, `vectors` and in
 //! single instructions of `registers`, `cache` and `fpu`.
 #![no_std]
 #![cfg(target_arch = "aarch64")]
@@ -12,6 +12,7 @@ mod entry;
 mod fpu;
 mod gic;
 mod hardware;
+mod lock;
 mod registers;
 mod start;
 pub mod tables;

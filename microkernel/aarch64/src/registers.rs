@@ -60,6 +60,14 @@ write! {
     /// What EL0 may do with counters and timers.
     set_cntkctl_el1, "cntkctl_el1"
 }
+read! {
+    /// What traps on floating-point use.
+    cpacr_el1, "cpacr_el1"
+}
+read! {
+    /// The top of this core's stack in the kernel.
+    tpidr_el1, "tpidr_el1"
+}
 write! {
     /// What traps on floating-point use.
     set_cpacr_el1, "cpacr_el1"
@@ -82,6 +90,20 @@ write! {
 pub(crate) fn isb() {
     // SAFETY: a barrier.
     unsafe { asm!("isb", options(nostack, preserves_flags)) };
+}
+
+/// A hint that this core waits for another one (for emulators: run that one).
+#[inline(always)]
+pub(crate) fn relax() {
+    // SAFETY: a hint.
+    unsafe { asm!("yield", options(nomem, nostack, preserves_flags)) };
+}
+
+/// DSB ISHST: stores before it are seen by the other cores before anything after it, device registers included.
+#[inline(always)]
+pub(crate) fn dsb_ishst() {
+    // SAFETY: a barrier.
+    unsafe { asm!("dsb ishst", options(nostack, preserves_flags)) };
 }
 
 /// Sleeps until an interrupt is pending, masked or not.

@@ -1,6 +1,6 @@
 //! Numbers and layouts of the seL4 ABI profile, for both sides of the system call.
 //!
-//! AArch64, non-MCS, one core, kernel at EL1. Everything here is a fact that user programs were
+//! AArch64, non-MCS, kernel at EL1, in two profiles: one core, and several (feature `smp`). Everything here is a fact that user programs were
 //! compiled against: a change is a break. Reading order: [`syscall`], [`message`], [`label`],
 //! [`object`], then the layouts ([`ipc_buffer`], [`bootinfo`], [`registers`], [`fault`]) and the
 //! kernel image's own header ([`image`]).
@@ -22,6 +22,11 @@ pub mod syscall;
 
 /// A machine word: the width of every argument and message register.
 pub type Word = u64;
+
+/// Is this the profile for several cores? Its invocation labels differ.
+pub const SMP: bool = cfg!(feature = "smp");
+/// Cores that the kernel uses at most (`CONFIG_MAX_NUM_NODES`).
+pub const NODES_MAX: usize = if SMP { 4 } else { 1 };
 
 /// Message registers that travel in CPU registers.
 pub const FAST_MESSAGE_REGISTERS: usize = 4;

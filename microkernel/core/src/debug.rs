@@ -60,7 +60,7 @@ impl<M: Machine> Kernel<M> {
             next = self.thread_link(tcb, DEBUG_NEXT);
             self.print_name(tcb);
             let (state, priority, pc) = (self.state(tcb), self.get(tcb, PRIORITY), self.reg(tcb, Reg::PC));
-            let mark = if self.current == Some(tcb) { '*' } else { ' ' };
+            let mark = if self.current() == Some(tcb) { '*' } else { ' ' };
             self.print(format_args!("{mark}{:#x} {state:?} {priority} {pc:#x}\n", tcb.addr()));
         }
     }

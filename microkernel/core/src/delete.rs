@@ -108,6 +108,7 @@ impl<M: Machine> Kernel<M> {
 
     /// Makes a thread inactive. When it is resumed it runs the interrupted system call again.
     pub(crate) fn suspend(&mut self, tcb: Tcb) {
+        self.stall(tcb);
         self.cancel_ipc(tcb);
         if self.state(tcb) == State::Running {
             let pc = self.reg(tcb, Reg::PC);

@@ -70,7 +70,7 @@ const EXCEPTION_REGISTERS: [Reg; USER_EXCEPTION_REPLY_LENGTH] = [Reg::FAULT_PC, 
 impl<M: Machine> Kernel<M> {
     /// The running thread faulted.
     pub fn user_fault(&mut self, fault: UserFault) {
-        let Some(tcb) = self.current else { return };
+        let Some(tcb) = self.current() else { return };
         let fault = match fault {
             UserFault::Memory { address, syndrome, fetch } => Fault::Memory { address, syndrome, fetch },
             UserFault::Exception { syndrome } => Fault::Exception { number: syndrome, code: 0 },

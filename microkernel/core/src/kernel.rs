@@ -1,9 +1,9 @@
 //! The kernel's state outside of objects.
 use crate::IRQS_MAX;
+use crate::cores::{CORES_MAX, Core, CoreId, CoreSet};
 use crate::error::Stop;
 use crate::handle::{Slot, Tcb};
 use crate::machine::Machine;
-use crate::sched::{Action, ReadyQueues};
 use crate::vspace::ASID_POOLS_MAX;
 
 /// What an interrupt is used for.
@@ -21,24 +21,21 @@ pub(crate) enum IrqUse {
 pub struct Kernel<M> {
     /// The machine.
     pub m: M,
-    /// The thread whose registers are the processor's; `None` while idle.
-    pub(crate) current: Option<Tcb>,
-    pub(crate) action: Action,
-    pub(crate) ready: ReadyQueues,
+    pub(crate) cores: [Core; CORES_MAX],
+    /// The core that is in the kernel.
+    pub(crate) here: CoreId,
+    /// Cores that run threads.
+    pub(crate) online: usize,
+    /// Cores to be interrupted at the end of this entry.
+    pub(crate) to_interrupt: CoreSet,
     /// Every thread, for the debug calls.
     pub(crate) threads: Option<Tcb>,
     /// Roots of the ASID pools: kernel addresses, 0 for none.
     pub(crate) asid_pools: [u64; ASID_POOLS_MAX],
-    /// Physical root and ASID in the translation registers.
-    pub(crate) active_root: (u64, u64),
     /// The CNode whose slot n holds what interrupt n signals.
     pub(crate) irq_slots: u64,
     pub(crate) irq_count: u64,
     pub(crate) irq_use: [IrqUse; IRQS_MAX],
-    /// Whose values the floating-point registers hold.
-    pub(crate) fpu_owner: Option<Tcb>,
-    pub(crate) fpu_open: bool,
-    pub(crate) timer_open: bool,
     /// Work units since the last look for a waiting interrupt.
     pub(crate) work: u64,
 }
@@ -51,25 +48,23 @@ impl<M: Machine> Kernel<M> {
         irq_use[crate::interrupt::index(crate::IRQ_TICK)] = IrqUse::Tick;
         Self {
             m,
-            current: None,
-            action: Action::ChooseNew,
-            ready: ReadyQueues::new(),
+            cores: [const { Core::new() }; CORES_MAX],
+            here: CoreId::BOOT,
+            online: 1,
+            to_interrupt: CoreSet::EMPTY,
             threads: None,
             asid_pools: [0; ASID_POOLS_MAX],
-            active_root: (0, 0),
             irq_slots,
             irq_count: irq_count.min(IRQS_MAX as u64),
             irq_use,
-            fpu_owner: None,
-            fpu_open: false,
-            timer_open: false,
             work: 0,
         }
     }
 
-    /// The running thread; `None` while idle.
+    /// The thread that runs on this core; `None` while idle.
+    #[inline(always)]
     pub fn current(&self) -> Option<Tcb> {
-        self.current
+        self.core().current
     }
 
     /// The slot that says what an interrupt signals.

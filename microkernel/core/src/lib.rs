@@ -2,10 +2,11 @@
 //!
 //! Everything the kernel decides is here and runs on the host as well; everything it does to the
 //! machine goes through [`Machine`]. A system call is one call of [`Kernel::syscall`], a fault one of
-//! [`Kernel::user_fault`], an interrupt one of [`Kernel::interrupt`]; each is followed by
-//! [`Kernel::leave`], which says which thread runs next.
+//! [`Kernel::user_fault`], an interrupt one of [`Kernel::interrupt`]; each follows on
+//! [`Kernel::enter`], which says whose entry it is, and is followed by [`Kernel::leave`], which says which
+//! thread runs next.
 //!
-//! Reading order: `cap` (what a capability is), `slot` (the derivation tree), `tcb` and `sched`
+//! Reading order: `cap` (what a capability is), `slot` (the derivation tree), `tcb`, `sched` and `cores`
 //! (threads), `endpoint`, `notification`, `ipc`, `fault` (meeting), `delete` (ending), then the
 //! invocations: `invoke`, `untyped`, `cnode`, `thread`, `memory`, `interrupt`. `boot` makes the first
 //! objects.
@@ -24,6 +25,7 @@ extern crate std;
 pub mod boot;
 pub mod cap;
 mod cnode;
+pub mod cores;
 mod debug;
 mod delete;
 mod endpoint;
@@ -50,9 +52,10 @@ mod vspace;
 #[cfg(test)]
 mod tests;
 
+pub use cores::CoreId;
 pub use fault::UserFault;
 pub use kernel::Kernel;
-pub use machine::{CacheOp, Machine};
+pub use machine::{CacheOp, Machine, Remote};
 
 /// Interrupts that the kernel can hand out.
 pub const IRQS_MAX: usize = 1020;
@@ -62,6 +65,10 @@ pub const TIME_SLICE_TICKS: u64 = 5;
 pub const TICK_US: u64 = 2000;
 /// The kernel's own tick: the virtual timer, PPI 27.
 pub const IRQ_TICK: u64 = 27;
+/// Between cores: the software interrupt that makes a core come to the kernel's door and serve a [`Remote`].
+pub const IRQ_COME: u64 = 0;
+/// Between cores: the software interrupt that makes a core choose its thread anew.
+pub const IRQ_RESCHEDULE: u64 = 1;
 /// The physical timer, PPI 30: free for a user-level timer server.
 pub const IRQ_PHYSICAL_TIMER: u64 = 30;
 /// Work units between two looks for a waiting interrupt.

@@ -4,6 +4,8 @@
 //! trait and keeps no references. On the target `load` and `store` are single instructions into the
 //! direct map; on the host they index an arena.
 
+use crate::cores::CoreId;
+
 /// The kernel address of physical address 0: the direct map is `physical | DIRECT_MAP`.
 pub const DIRECT_MAP: u64 = 0xffff_0000_0000_0000;
 
@@ -28,6 +30,20 @@ pub enum CacheOp {
     CleanInvalidate,
     /// Make written instructions visible to fetches.
     Unify,
+}
+
+/// What one core asks of another, which does it without the kernel's lock: while it waits for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Remote {
+    /// Be in the kernel, with the running thread's registers in its TCB.
+    Stall,
+    /// Leave the user's translation tables: as [`Machine::set_user_root`] with 0.
+    DropUserRoot,
+    /// Write the floating-point registers to an area.
+    SaveFpu {
+        /// Kernel address.
+        area: u64,
+    },
 }
 
 /// The machine under the kernel.
@@ -56,10 +72,18 @@ pub trait Machine {
     /// Cache maintenance on user addresses of the *current* address space; the range lies in one mapped page.
     fn user_cache(&mut self, op: CacheOp, start: u64, end: u64);
 
-    /// Masks or unmasks an interrupt.
+    /// Makes another core do something now, and returns when it is done; what that core wrote before is visible.
+    /// That core leaves user mode for it, and stays in the kernel until this entry is over.
+    fn remote(&mut self, core: CoreId, request: Remote);
+    /// Makes another core enter the kernel soon.
+    fn interrupt_core(&mut self, core: CoreId);
+
+    /// Masks or unmasks an interrupt; one below 32 is this core's own.
     fn irq_mask(&mut self, irq: u64, masked: bool);
     /// Sets edge or level.
     fn irq_trigger(&mut self, irq: u64, edge: bool);
+    /// Sets which core a shared interrupt goes to.
+    fn irq_route(&mut self, irq: u64, core: CoreId);
     /// Is any unmasked interrupt waiting for the processor?
     fn irq_waiting(&self) -> bool;
     /// Raises a software interrupt on a core.

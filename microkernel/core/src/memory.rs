@@ -85,7 +85,7 @@ impl<M: Machine> Kernel<M> {
         if op == CacheOp::Invalidate && !writable {
             return refuse(InvocationError::IllegalOperation);
         }
-        let before = self.active_root;
+        let before = self.core().active_root;
         let here = (to_physical(root), asid);
         if before != here {
             self.m.set_user_root(here.0, here.1);

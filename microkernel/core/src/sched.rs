@@ -1,6 +1,6 @@
-//! The scheduler: 256 priorities, round robin within one.
+//! The scheduler: 256 priorities, round robin within one, for each core.
 //!
-//! The running thread is in no ready queue. What happens during a kernel entry is gathered in an
+//! A thread is in the ready queues of the core that it belongs to; the running one is in none. What happens during a kernel entry is gathered in an
 //! [`Action`] and decided once on the way out: a woken thread that is more urgent than the running one
 //! is switched to without passing through a queue.
 use crate::cap::View;
@@ -67,8 +67,9 @@ impl<M: Machine> Kernel<M> {
         if self.get(tcb, QUEUED) != 0 {
             return;
         }
-        let p = self.priority(tcb);
-        let (head, tail) = (self.ready.heads[p], self.ready.tails[p]);
+        let (core, p) = (self.affinity(tcb), self.priority(tcb));
+        let ready = &self.core_of(core).ready;
+        let (head, tail) = (ready.heads[p], ready.tails[p]);
         self.set(tcb, QUEUED, 1);
         match (head, tail) {
             (Some(head), Some(tail)) => {
@@ -76,21 +77,25 @@ impl<M: Machine> Kernel<M> {
                     self.set_thread_link(tcb, SCHED_PREV, None);
                     self.set_thread_link(tcb, SCHED_NEXT, Some(head));
                     self.set_thread_link(head, SCHED_PREV, Some(tcb));
-                    self.ready.heads[p] = Some(tcb);
+                    self.core_of_mut(core).ready.heads[p] = Some(tcb);
                 } else {
                     self.set_thread_link(tcb, SCHED_PREV, Some(tail));
                     self.set_thread_link(tcb, SCHED_NEXT, None);
                     self.set_thread_link(tail, SCHED_NEXT, Some(tcb));
-                    self.ready.tails[p] = Some(tcb);
+                    self.core_of_mut(core).ready.tails[p] = Some(tcb);
                 }
             }
             _ => {
                 self.set_thread_link(tcb, SCHED_PREV, None);
                 self.set_thread_link(tcb, SCHED_NEXT, None);
-                self.ready.heads[p] = Some(tcb);
-                self.ready.tails[p] = Some(tcb);
-                self.ready.bits[p / 64] |= 1 << (p % 64);
+                let ready = &mut self.core_of_mut(core).ready;
+                ready.heads[p] = Some(tcb);
+                ready.tails[p] = Some(tcb);
+                ready.bits[p / 64] |= 1 << (p % 64);
             }
+        }
+        if self.is_remote(core) {
+            self.notify_core(core, tcb);
         }
     }
 
@@ -100,29 +105,30 @@ impl<M: Machine> Kernel<M> {
             return;
         }
         self.set(tcb, QUEUED, 0);
-        let p = self.priority(tcb);
+        let (core, p) = (self.affinity(tcb), self.priority(tcb));
         let (prev, next) = (self.thread_link(tcb, SCHED_PREV), self.thread_link(tcb, SCHED_NEXT));
         match prev {
             Some(prev) => self.set_thread_link(prev, SCHED_NEXT, next),
-            None => self.ready.heads[p] = next,
+            None => self.core_of_mut(core).ready.heads[p] = next,
         }
         match next {
             Some(next) => self.set_thread_link(next, SCHED_PREV, prev),
-            None => self.ready.tails[p] = prev,
+            None => self.core_of_mut(core).ready.tails[p] = prev,
         }
-        if self.ready.heads[p].is_none() {
-            self.ready.bits[p / 64] &= !(1 << (p % 64));
+        let ready = &mut self.core_of_mut(core).ready;
+        if ready.heads[p].is_none() {
+            ready.bits[p / 64] &= !(1 << (p % 64));
         }
     }
 
     /// Decide anew on the way out.
     pub(crate) fn reschedule(&mut self) {
-        if let Action::Consider(tcb) = self.action
+        if let Action::Consider(tcb) = self.core().action
             && self.state(tcb).is_runnable()
         {
             self.enqueue(tcb, true);
         }
-        self.action = Action::ChooseNew;
+        self.core_mut().action = Action::ChooseNew;
     }
 
     /// A thread became ready: it may run at once if it is urgent enough.
@@ -130,12 +136,14 @@ impl<M: Machine> Kernel<M> {
         if self.get(tcb, QUEUED) != 0 {
             return;
         }
-        if self.current == Some(tcb) {
+        if self.is_remote(self.affinity(tcb)) {
+            self.enqueue(tcb, true);
+        } else if self.current() == Some(tcb) {
             // Still on the processor: deciding anew keeps it in the competition.
             self.reschedule();
-        } else if self.action == Action::Resume {
-            self.action = Action::Consider(tcb);
-        } else if self.action != Action::Consider(tcb) {
+        } else if self.core().action == Action::Resume {
+            self.core_mut().action = Action::Consider(tcb);
+        } else if self.core().action != Action::Consider(tcb) {
             self.reschedule();
             self.enqueue(tcb, true);
         }
@@ -145,8 +153,8 @@ impl<M: Machine> Kernel<M> {
     #[inline]
     pub(crate) fn set_state(&mut self, tcb: Tcb, state: State) {
         self.set(tcb, STATE, state as u64);
-        if !state.is_runnable() && self.current == Some(tcb) && self.action == Action::Resume {
-            self.action = Action::ChooseNew;
+        if !state.is_runnable() && self.current() == Some(tcb) && self.core().action == Action::Resume {
+            self.core_mut().action = Action::ChooseNew;
         }
     }
 
@@ -155,16 +163,16 @@ impl<M: Machine> Kernel<M> {
         let queued = self.get(tcb, QUEUED) != 0;
         self.dequeue(tcb);
         self.set(tcb, PRIORITY, priority);
-        if self.current == Some(tcb) {
+        if self.current() == Some(tcb) {
             self.reschedule();
-        } else if self.state(tcb).is_runnable() && (queued || self.action == Action::Consider(tcb)) {
+        } else if self.state(tcb).is_runnable() && (queued || self.core().action == Action::Consider(tcb)) {
             self.woken(tcb);
         }
     }
 
     /// The running thread goes to the back of its queue.
     pub(crate) fn yield_current(&mut self) {
-        if let Some(current) = self.current {
+        if let Some(current) = self.current() {
             self.reschedule();
             self.enqueue(current, false);
         }
@@ -172,7 +180,7 @@ impl<M: Machine> Kernel<M> {
 
     /// A tick of the kernel's timer.
     pub(crate) fn tick(&mut self) {
-        let Some(current) = self.current else { return };
+        let Some(current) = self.current() else { return };
         if !self.state(current).is_runnable() {
             return;
         }
@@ -186,20 +194,20 @@ impl<M: Machine> Kernel<M> {
     }
 
     fn choose(&mut self) {
-        let next = self.ready.highest().and_then(|p| self.ready.heads[p]);
+        let next = self.core().ready.highest().and_then(|p| self.core().ready.heads[p]);
         if let Some(next) = next {
             self.dequeue(next);
         }
-        self.current = next;
+        self.core_mut().current = next;
     }
 
     fn schedule(&mut self) {
-        let action = self.action;
-        self.action = Action::Resume;
+        let action = self.core().action;
+        self.core_mut().action = Action::Resume;
         if action == Action::Resume {
             return;
         }
-        let running = self.current.filter(|&tcb| self.state(tcb).is_runnable());
+        let running = self.current().filter(|&tcb| self.state(tcb).is_runnable());
         if let Some(running) = running {
             self.enqueue(running, true);
         }
@@ -211,13 +219,13 @@ impl<M: Machine> Kernel<M> {
                 if !self.state(tcb).is_runnable() {
                     self.choose();
                 } else if ahead {
-                    self.enqueue(tcb, self.current.is_some_and(|running| self.priority(running) > p));
+                    self.enqueue(tcb, self.current().is_some_and(|running| self.priority(running) > p));
                     self.choose();
-                } else if self.ready.highest().is_some_and(|highest| highest > p) {
+                } else if self.core().ready.highest().is_some_and(|highest| highest > p) {
                     self.enqueue(tcb, true);
                     self.choose();
                 } else {
-                    self.current = Some(tcb);
+                    self.core_mut().current = Some(tcb);
                 }
             }
             Action::ChooseNew | Action::Resume => self.choose(),
@@ -227,12 +235,13 @@ impl<M: Machine> Kernel<M> {
     /// The end of every kernel entry: decides who runs, and makes the machine ready for it. `None`: nobody; wait
     /// for an interrupt.
     pub fn leave(&mut self) -> Option<Tcb> {
-        let before = self.current;
+        let before = self.current();
         self.schedule();
-        if self.current != before {
+        self.interrupt_cores();
+        if self.current() != before {
             self.switch_machine();
         }
-        let tcb = self.current?;
+        let tcb = self.current()?;
         if self.state(tcb) == State::Restart {
             let pc = self.reg(tcb, Reg::FAULT_PC);
             self.set_reg(tcb, Reg::PC, pc);
@@ -244,11 +253,11 @@ impl<M: Machine> Kernel<M> {
 
     /// Address space and floating-point access of the thread that runs next.
     pub(crate) fn switch_machine(&mut self) {
-        let Some(tcb) = self.current else { return };
+        let Some(tcb) = self.current() else { return };
         self.activate_vspace(tcb);
-        let open = self.fpu_owner == Some(tcb) && self.get(tcb, FLAGS) & TCB_FLAG_FPU_DISABLED == 0;
-        if open != self.fpu_open {
-            self.fpu_open = open;
+        let open = self.core().fpu_owner == Some(tcb) && self.get(tcb, FLAGS) & TCB_FLAG_FPU_DISABLED == 0;
+        if open != self.core().fpu_open {
+            self.core_mut().fpu_open = open;
             self.m.fpu_access(open);
         }
     }
@@ -261,8 +270,8 @@ impl<M: Machine> Kernel<M> {
             }
             _ => (0, 0),
         };
-        if root != self.active_root {
-            self.active_root = root;
+        if root != self.core().active_root {
+            self.core_mut().active_root = root;
             self.m.set_user_root(root.0, root.1);
         }
     }
@@ -277,8 +286,8 @@ impl<M: Machine> Kernel<M> {
             };
             word!(target) == word!(bound)
         };
-        if open != self.timer_open {
-            self.timer_open = open;
+        if open != self.core().timer_open {
+            self.core_mut().timer_open = open;
             self.m.timer_access(open);
         }
     }
@@ -289,23 +298,25 @@ impl<M: Machine> Kernel<M> {
             return false;
         }
         self.m.fpu_access(true);
-        self.fpu_open = true;
-        if self.fpu_owner != Some(tcb) {
-            if let Some(owner) = self.fpu_owner {
+        self.core_mut().fpu_open = true;
+        if self.core().fpu_owner != Some(tcb) {
+            if let Some(owner) = self.core().fpu_owner {
                 self.m.fpu_save(owner.addr() + crate::tcb::FPU_AREA);
             }
             self.m.fpu_load(tcb.addr() + crate::tcb::FPU_AREA);
-            self.fpu_owner = Some(tcb);
+            self.core_mut().fpu_owner = Some(tcb);
         }
         true
     }
 
-    /// Nobody's values are in the floating-point registers any more, if they were this thread's.
+    /// Nobody's values are in the floating-point registers any more, if they were this thread's. It runs on no other
+    /// core at this moment, so access there is closed, or decided anew before anything runs.
     pub(crate) fn fpu_release(&mut self, tcb: Tcb) {
-        if self.fpu_owner == Some(tcb) {
-            self.fpu_owner = None;
-            if self.fpu_open {
-                self.fpu_open = false;
+        let core = self.affinity(tcb);
+        if self.core_of(core).fpu_owner == Some(tcb) {
+            self.core_of_mut(core).fpu_owner = None;
+            if !self.is_remote(core) && self.core().fpu_open {
+                self.core_mut().fpu_open = false;
                 self.m.fpu_access(false);
             }
         }

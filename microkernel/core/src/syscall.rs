@@ -18,7 +18,7 @@ use microkernel_abi::{EXTRA_CAPS_MAX, FAST_MESSAGE_REGISTERS, MESSAGE_WORDS_MAX}
 impl<M: Machine> Kernel<M> {
     /// The running thread executed `svc`; its registers are in its TCB.
     pub fn syscall(&mut self) {
-        let Some(tcb) = self.current else { return };
+        let Some(tcb) = self.current() else { return };
         let number = self.reg(tcb, Reg::X7);
         match number.cast_signed() {
             CALL => self.invoke(tcb, true, true),

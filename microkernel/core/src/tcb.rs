@@ -54,6 +54,8 @@ pub(crate) const EP_NEXT: Field = Field(0x150);
 pub(crate) const EP_PREV: Field = Field(0x158);
 pub(crate) const DEBUG_NEXT: Field = Field(0x160);
 pub(crate) const DEBUG_PREV: Field = Field(0x168);
+/// The core that the thread runs on.
+pub(crate) const AFFINITY: Field = Field(0x170);
 
 /// Where the registers are.
 pub const CONTEXT: u64 = 0x180;

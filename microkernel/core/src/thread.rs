@@ -1,5 +1,6 @@
 //! TCB invocations.
 use crate::cap::{Cap, View};
+use crate::cores::CoreId;
 use crate::error::{InvocationError, Stop};
 use crate::handle::{Slot, Tcb};
 use crate::invoke::{DONE, Invocation, Outcome, refuse};
@@ -11,7 +12,7 @@ use crate::tcb::{
 };
 use microkernel_abi::object::IPC_BUFFER_BITS;
 use microkernel_abi::registers::{FRAME_REGISTERS, USER_CONTEXT_WORDS};
-use microkernel_abi::{TCB_FLAG_FPU_DISABLED, label};
+use microkernel_abi::{SMP, TCB_FLAG_FPU_DISABLED, label};
 
 const _: () = assert!(USER_CONTEXT.len() == USER_CONTEXT_WORDS);
 
@@ -31,6 +32,8 @@ struct NewBuffer {
 
 impl<M: Machine> Kernel<M> {
     pub(crate) fn invoke_thread(&mut self, inv: &Invocation, tcb: Tcb) -> Result<Outcome, Stop> {
+        // From here on its registers are in its TCB, whatever is asked for.
+        self.stall(tcb);
         match inv.label {
             label::TCB_READ_REGISTERS => self.read_registers(inv, tcb),
             label::TCB_WRITE_REGISTERS => self.write_registers(inv, tcb),
@@ -91,6 +94,15 @@ impl<M: Machine> Kernel<M> {
                 self.unbind(tcb);
                 DONE
             }
+            label::TCB_SET_AFFINITY if SMP => {
+                inv.need(1, 0)?;
+                let core = usize::try_from(self.arg(inv, 0)).ok().and_then(CoreId::new);
+                match core {
+                    Some(core) if core.index() < self.cores_online() => self.set_affinity(tcb, core),
+                    _ => return refuse(InvocationError::IllegalOperation),
+                }
+                DONE
+            }
             label::TCB_SET_TLS_BASE => {
                 inv.need(1, 0)?;
                 let base = self.arg(inv, 0);
@@ -119,7 +131,7 @@ impl<M: Machine> Kernel<M> {
         if !(1..=max).contains(&count) {
             return refuse(InvocationError::Range { min: 1, max });
         }
-        if Some(tcb) == self.current {
+        if Some(tcb) == self.current() {
             return refuse(InvocationError::IllegalOperation);
         }
         if flags & 1 != 0 {
@@ -143,7 +155,7 @@ impl<M: Machine> Kernel<M> {
         if inv.length - 2 < count {
             return refuse(InvocationError::Truncated);
         }
-        if Some(tcb) == self.current {
+        if Some(tcb) == self.current() {
             return refuse(InvocationError::IllegalOperation);
         }
         for (reg, i) in USER_CONTEXT.into_iter().zip(0..count) {
@@ -169,6 +181,7 @@ impl<M: Machine> Kernel<M> {
             return refuse(InvocationError::InvalidCapability(1));
         };
         let flags = self.arg(inv, 0);
+        self.stall(source);
         if flags & 1 != 0 {
             self.suspend(source);
         }
@@ -190,7 +203,7 @@ impl<M: Machine> Kernel<M> {
                 self.set_user_register(tcb, reg, value);
             }
         }
-        if Some(tcb) == self.current {
+        if Some(tcb) == self.current() {
             self.reschedule();
         }
         DONE
@@ -284,14 +297,14 @@ impl<M: Machine> Kernel<M> {
         if let Some(frame) = new.frame {
             self.install(tcb_slot, tcb, SLOT_BUFFER, frame)?;
         }
-        if Some(tcb) == self.current {
+        if Some(tcb) == self.current() {
             self.reschedule();
         }
         Ok(())
     }
 
     fn vspace_changed(&mut self, tcb: Tcb) {
-        if Some(tcb) == self.current {
+        if Some(tcb) == self.current() {
             self.activate_vspace(tcb);
         }
     }

@@ -169,13 +169,6 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    fn leave_vspace(&mut self, asid: u64) {
-        if self.active_root.1 == asid {
-            self.active_root = (0, 0);
-            self.m.set_user_root(0, 0);
-        }
-    }
-
     /// An ASID pool ends, and with it the use of all its address spaces.
     pub(crate) fn delete_asid_pool(&mut self, pool: u64, first: u64) {
         if self.asid_pools[pool_index(first)] != pool {

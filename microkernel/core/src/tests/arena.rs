@@ -1,5 +1,6 @@
 //! Memory as a vector. An access outside of it, or to memory that the kernel has no business in, panics.
-use crate::machine::{CacheOp, Machine, to_kernel};
+use crate::cores::CoreId;
+use crate::machine::{CacheOp, Machine, Remote, to_kernel};
 use std::string::String;
 use std::vec;
 use std::vec::Vec;
@@ -20,6 +21,11 @@ pub(super) struct Arena {
     pub(super) fpu_open: bool,
     pub(super) forgotten: u64,
     pub(super) raised: Vec<(u64, u64)>,
+    pub(super) routes: Vec<(u64, CoreId)>,
+    /// What was asked of other cores.
+    pub(super) remote: Vec<(CoreId, Remote)>,
+    /// Cores that were interrupted.
+    pub(super) interrupted: Vec<CoreId>,
 }
 
 impl Arena {
@@ -35,6 +41,9 @@ impl Arena {
             fpu_open: false,
             forgotten: 0,
             raised: Vec::new(),
+            routes: Vec::new(),
+            remote: Vec::new(),
+            interrupted: Vec::new(),
         }
     }
 
@@ -84,6 +93,16 @@ impl Machine for Arena {
     }
     fn irq_trigger(&mut self, irq: u64, _: bool) {
         assert!(irq < 1020);
+    }
+    fn irq_route(&mut self, irq: u64, core: CoreId) {
+        assert!((32..1020).contains(&irq));
+        self.routes.push((irq, core));
+    }
+    fn remote(&mut self, core: CoreId, request: Remote) {
+        self.remote.push((core, request));
+    }
+    fn interrupt_core(&mut self, core: CoreId) {
+        self.interrupted.push(core);
     }
     fn irq_waiting(&self) -> bool {
         self.looks.set(self.looks.get() + 1);

@@ -69,8 +69,8 @@ impl World {
     /// Ready queues hold ready threads, each once, and the bits say which queues have any.
     fn check_queues(&self) {
         let mut seen = BTreeSet::new();
-        for (p, head) in self.k.ready.heads().iter().enumerate() {
-            assert_eq!(self.k.ready.has(p), head.is_some());
+        for (p, head) in self.k.core().ready.heads().iter().enumerate() {
+            assert_eq!(self.k.core().ready.has(p), head.is_some());
             let mut next = *head;
             while let Some(tcb) = next {
                 assert!(seen.insert(tcb.addr()), "a thread is queued twice");
@@ -83,7 +83,7 @@ impl World {
         if let Some(current) = self.k.current() {
             assert!(self.k.state(current).is_runnable());
             assert!(
-                self.k.ready.highest().is_none_or(|p| p <= self.k.priority(current)),
+                self.k.core().ready.highest().is_none_or(|p| p <= self.k.priority(current)),
                 "not the most urgent runs"
             );
         }
