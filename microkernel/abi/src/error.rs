@@ -28,7 +28,7 @@ pub enum Error {
     NotEnoughMemory = 10,
 }
 
-/// Why a capability address does not resolve.
+/// Why a capability address does not resolve. Small, because most results of the kernel have room for one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LookupFailure {
     /// The root is no CNode.
@@ -36,23 +36,23 @@ pub enum LookupFailure {
     /// The slot is empty, with so many bits left.
     MissingCapability {
         /// Bits not yet resolved.
-        bits_left: u64,
+        bits_left: u8,
     },
     /// The address is too short or too long.
     DepthMismatch {
         /// Bits not yet resolved.
-        bits_left: u64,
+        bits_left: u8,
         /// Bits that the next level resolves.
-        bits_found: u64,
+        bits_found: u8,
     },
     /// A guard differs from the address.
     GuardMismatch {
         /// Bits not yet resolved.
-        bits_left: u64,
+        bits_left: u8,
         /// The guard.
         guard_found: u64,
         /// The guard's width.
-        bits_found: u64,
+        bits_found: u8,
     },
 }
 
@@ -67,3 +67,5 @@ impl LookupFailure {
         }
     }
 }
+
+const _: () = assert!(size_of::<LookupFailure>() == 16);

@@ -4,7 +4,7 @@ use crate::error::{InvocationError, Stop};
 use crate::handle::Slot;
 use crate::invoke::{DONE, Invocation, Outcome, refuse};
 use crate::kernel::Kernel;
-use crate::lookup::WORD_BITS;
+use crate::lookup::{WORD_BITS, bit_count};
 use crate::machine::Machine;
 use crate::tcb::SLOT_CALLER;
 use microkernel_abi::error::LookupFailure;
@@ -38,10 +38,14 @@ impl Cap {
 }
 
 fn missing(source: bool, bits_left: u64) -> InvocationError {
-    InvocationError::FailedLookup { source, why: LookupFailure::MissingCapability { bits_left } }
+    InvocationError::FailedLookup {
+        source,
+        why: LookupFailure::MissingCapability { bits_left: bit_count(bits_left) },
+    }
 }
 
 impl<M: Machine> Kernel<M> {
+    #[inline(never)]
     pub(crate) fn invoke_cnode(&mut self, inv: &Invocation) -> Result<Outcome, Stop> {
         if !(label::CNODE_REVOKE..=label::CNODE_SAVE_CALLER).contains(&inv.label) {
             return refuse(InvocationError::IllegalOperation);

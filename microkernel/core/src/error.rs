@@ -69,14 +69,18 @@ impl From<InvocationError> for Stop {
     }
 }
 
+const _: () = assert!(size_of::<Stop>() == 24);
+
 /// The words of a lookup failure in a message: kind, then what the kind carries.
 pub(crate) fn lookup_words(why: LookupFailure) -> ([u64; 4], usize) {
     match why {
         LookupFailure::InvalidRoot => ([1, 0, 0, 0], 1),
-        LookupFailure::MissingCapability { bits_left } => ([2, bits_left, 0, 0], 2),
-        LookupFailure::DepthMismatch { bits_left, bits_found } => ([3, bits_left, bits_found, 0], 3),
+        LookupFailure::MissingCapability { bits_left } => ([2, bits_left.into(), 0, 0], 2),
+        LookupFailure::DepthMismatch { bits_left, bits_found } => {
+            ([3, bits_left.into(), bits_found.into(), 0], 3)
+        }
         LookupFailure::GuardMismatch { bits_left, guard_found, bits_found } => {
-            ([4, bits_left, guard_found, bits_found], 4)
+            ([4, bits_left.into(), guard_found, bits_found.into()], 4)
         }
     }
 }

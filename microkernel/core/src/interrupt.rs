@@ -45,6 +45,7 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
+    #[inline(never)]
     pub(crate) fn invoke_irq_control(&mut self, inv: &Invocation) -> Result<Outcome, Stop> {
         match inv.label {
             label::IRQ_ISSUE_IRQ_HANDLER => {
@@ -105,6 +106,7 @@ impl<M: Machine> Kernel<M> {
         self.insert_derived(control, dest, View::IrqHandler { irq }.pack());
     }
 
+    #[inline(never)]
     pub(crate) fn invoke_irq_handler(&mut self, inv: &Invocation, irq: u64) -> Result<Outcome, Stop> {
         let slot = self.irq_slot(irq);
         match inv.label {

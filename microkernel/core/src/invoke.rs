@@ -126,6 +126,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// One scheduling domain: setting it to 0 is all there is.
+    #[inline(never)]
     fn invoke_domain(&mut self, inv: &Invocation) -> Result<Outcome, Stop> {
         if inv.label != label::DOMAIN_SET_SET {
             return refuse(InvocationError::IllegalOperation);

@@ -25,14 +25,17 @@ impl<M: Machine> Kernel<M> {
                 || Cap::guard_masked(shifted(address, left - guard_bits), guard_bits) != guard
             {
                 return Err(LookupFailure::GuardMismatch {
-                    bits_left: left,
+                    bits_left: bit_count(left),
                     guard_found: guard,
-                    bits_found: guard_bits,
+                    bits_found: bit_count(guard_bits),
                 });
             }
             let level = radix + guard_bits;
             if level > left {
-                return Err(LookupFailure::DepthMismatch { bits_left: left, bits_found: level });
+                return Err(LookupFailure::DepthMismatch {
+                    bits_left: bit_count(left),
+                    bits_found: bit_count(level),
+                });
             }
             left -= level;
             let index = Cap::guard_masked(shifted(address, left), radix);
@@ -106,7 +109,9 @@ impl<M: Machine> Kernel<M> {
         }
         match self.resolve(root, index, depth).map_err(failed)? {
             (slot, 0) => Ok(slot),
-            (_, bits_left) => Err(failed(LookupFailure::DepthMismatch { bits_left, bits_found: 0 })),
+            (_, left) => {
+                Err(failed(LookupFailure::DepthMismatch { bits_left: bit_count(left), bits_found: 0 }))
+            }
         }
     }
 
@@ -119,6 +124,11 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn ensure_no_children(&self, slot: Slot) -> Result<(), InvocationError> {
         if self.first_child(slot).is_some() { Err(InvocationError::RevokeFirst) } else { Ok(()) }
     }
+}
+
+/// A number of address bits, below 128 by what a capability can say.
+pub(crate) const fn bit_count(bits: u64) -> u8 {
+    (bits & 0x7f) as u8
 }
 
 /// `address >> by`, also for `by` = 64.

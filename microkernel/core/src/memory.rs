@@ -4,6 +4,7 @@ use crate::error::{InvocationError, Stop};
 use crate::handle::Slot;
 use crate::invoke::{DONE, Invocation, Outcome, refuse};
 use crate::kernel::Kernel;
+use crate::lookup::bit_count;
 use crate::machine::{CacheOp, Machine, to_physical};
 use crate::vspace::{ASID_POOLS_MAX, POOL_ASIDS, descriptor, leaf, pool_index, table};
 use microkernel_abi::error::LookupFailure;
@@ -16,7 +17,10 @@ const fn no_vspace() -> InvocationError {
 }
 
 const fn no_table(bits_left: u64) -> InvocationError {
-    InvocationError::FailedLookup { source: false, why: LookupFailure::MissingCapability { bits_left } }
+    InvocationError::FailedLookup {
+        source: false,
+        why: LookupFailure::MissingCapability { bits_left: bit_count(bits_left) },
+    }
 }
 
 const fn cache_op(label: u64, first: u64) -> CacheOp {
@@ -29,6 +33,7 @@ const fn cache_op(label: u64, first: u64) -> CacheOp {
 }
 
 impl<M: Machine> Kernel<M> {
+    #[inline(never)]
     pub(crate) fn invoke_frame(&mut self, inv: &Invocation) -> Result<Outcome, Stop> {
         let View::Frame { base, size, rights, device, mapping } = inv.cap.view() else {
             return refuse(InvocationError::InvalidCapability(0));
@@ -71,6 +76,7 @@ impl<M: Machine> Kernel<M> {
 
     /// Cache maintenance on user addresses of any address space: it becomes current for the while, so that the
     /// operation works on the executing address.
+    #[inline(never)]
     fn maintain(
         &mut self,
         root: u64,
@@ -97,6 +103,7 @@ impl<M: Machine> Kernel<M> {
         DONE
     }
 
+    #[inline(never)]
     fn map_frame(&mut self, inv: &Invocation, size: FrameSize) -> Result<Outcome, Stop> {
         inv.need(3, 1)?;
         let (va, rights, attributes) = (self.arg(inv, 0), self.arg(inv, 1), VmAttributes(self.arg(inv, 2)));
@@ -138,6 +145,7 @@ impl<M: Machine> Kernel<M> {
         DONE
     }
 
+    #[inline(never)]
     pub(crate) fn invoke_page_table(&mut self, inv: &Invocation) -> Result<Outcome, Stop> {
         let View::PageTable { base, mapping } = inv.cap.view() else {
             return refuse(InvocationError::InvalidCapability(0));
@@ -186,6 +194,7 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
+    #[inline(never)]
     pub(crate) fn invoke_vspace(&mut self, inv: &Invocation) -> Result<Outcome, Stop> {
         let View::VSpace { base: root, asid } = inv.cap.view() else {
             return refuse(InvocationError::InvalidCapability(0));
@@ -220,6 +229,7 @@ impl<M: Machine> Kernel<M> {
         self.maintain(root, asid, op, entry.value, start, end)
     }
 
+    #[inline(never)]
     pub(crate) fn invoke_asid_control(&mut self, inv: &Invocation) -> Result<Outcome, Stop> {
         if inv.label != label::ASID_CONTROL_MAKE_POOL {
             return refuse(InvocationError::IllegalOperation);
@@ -244,6 +254,7 @@ impl<M: Machine> Kernel<M> {
         DONE
     }
 
+    #[inline(never)]
     pub(crate) fn invoke_asid_pool(
         &mut self,
         inv: &Invocation,

@@ -28,13 +28,13 @@ impl Slot {
 
 impl<M: Machine> Kernel<M> {
     /// The capability in a slot.
-    #[inline]
+    #[inline(always)]
     pub fn cap(&self, slot: Slot) -> Cap {
         Cap { w0: self.m.load(slot.addr()), w1: self.m.load(slot.addr() + 8) }
     }
 
     /// What the capability in a slot means.
-    #[inline]
+    #[inline(always)]
     pub fn view(&self, slot: Slot) -> View {
         self.cap(slot).view()
     }

@@ -31,6 +31,7 @@ struct NewBuffer {
 }
 
 impl<M: Machine> Kernel<M> {
+    #[inline(never)]
     pub(crate) fn invoke_thread(&mut self, inv: &Invocation, tcb: Tcb) -> Result<Outcome, Stop> {
         // From here on its registers are in its TCB, whatever is asked for.
         self.stall(tcb);
@@ -124,6 +125,7 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
+    #[inline(never)]
     fn read_registers(&mut self, inv: &Invocation, tcb: Tcb) -> Result<Outcome, Stop> {
         inv.need(2, 0)?;
         let (flags, count) = (self.arg(inv, 0), self.arg(inv, 1));
@@ -149,6 +151,7 @@ impl<M: Machine> Kernel<M> {
         Ok(Outcome::Done { words })
     }
 
+    #[inline(never)]
     fn write_registers(&mut self, inv: &Invocation, tcb: Tcb) -> Result<Outcome, Stop> {
         inv.need(2, 0)?;
         let (flags, count) = (self.arg(inv, 0), self.arg(inv, 1));
@@ -175,6 +178,7 @@ impl<M: Machine> Kernel<M> {
         self.set_reg(tcb, reg, value);
     }
 
+    #[inline(never)]
     fn copy_registers(&mut self, inv: &Invocation, tcb: Tcb) -> Result<Outcome, Stop> {
         inv.need(1, 1)?;
         let View::Thread { tcb: source } = self.view(inv.extra(0)?) else {
@@ -209,6 +213,7 @@ impl<M: Machine> Kernel<M> {
         DONE
     }
 
+    #[inline(never)]
     fn configure(&mut self, inv: &Invocation, tcb: Tcb) -> Result<Outcome, Stop> {
         inv.need(4, 3)?;
         let buffer = self.checked_buffer(self.arg(inv, 3), inv.extra(2)?)?;
@@ -309,6 +314,7 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
+    #[inline(never)]
     fn bind_notification(&mut self, inv: &Invocation, tcb: Tcb) -> Result<Outcome, Stop> {
         inv.need(0, 1)?;
         if self.get(tcb, BOUND) != 0 {

@@ -5,7 +5,7 @@ use crate::error::{InvocationError, Stop};
 use crate::handle::{Endpoint, Notification, Slot, Tcb};
 use crate::invoke::{DONE, Invocation, Outcome, refuse};
 use crate::kernel::Kernel;
-use crate::lookup::WORD_BITS;
+use crate::lookup::{WORD_BITS, bit_count};
 use crate::machine::Machine;
 use microkernel_abi::error::LookupFailure;
 use microkernel_abi::object::{ObjectType, UNTYPED_BITS_MAX, UNTYPED_BITS_MIN};
@@ -21,6 +21,7 @@ struct Plan {
 }
 
 impl<M: Machine> Kernel<M> {
+    #[inline(never)]
     pub(crate) fn invoke_untyped(&mut self, inv: &Invocation) -> Result<Outcome, Stop> {
         let View::Untyped { base, bits, device, free } = inv.cap.view() else {
             return refuse(InvocationError::InvalidCapability(0));
@@ -76,7 +77,7 @@ impl<M: Machine> Kernel<M> {
             self.cap(self.lookup_target(root, node_index, node_depth, false)?)
         };
         let View::CNode { base, radix, .. } = node.view() else {
-            let why = LookupFailure::MissingCapability { bits_left: node_depth };
+            let why = LookupFailure::MissingCapability { bits_left: bit_count(node_depth) };
             return Err(InvocationError::FailedLookup { source: false, why });
         };
         let slots = 1 << radix;
