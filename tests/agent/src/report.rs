@@ -6,7 +6,6 @@
 use core::fmt;
 
 use strata_protocol::Text;
-use strata_protocol::streams;
 use strata_protocol::wire::Frame;
 use strata_runtime::log::put_frame;
 
@@ -23,9 +22,9 @@ pub(crate) fn line(text: fmt::Arguments<'_>) {
     frame(&Frame::Note { text: &Text::<400>::format(text) });
 }
 
-/// Says which line the link domain is going to log. The host, which decodes, holds the case to it.
-pub(crate) fn expect_log(text: &str) {
-    frame(&Frame::ExpectLog { stream: streams::LINK_DOMAIN, text });
+/// Says which line a stream is going to log. The host, which decodes, holds the case to it.
+pub(crate) fn expect_log(stream: u16, text: &str) {
+    frame(&Frame::ExpectLog { stream, text });
 }
 
 /// Sends a figure of a bench, in thousandths.

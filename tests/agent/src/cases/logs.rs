@@ -1,6 +1,7 @@
 //! Log lines of modules: each is decoded with the strings of the module that wrote it.
 
 use strata_protocol::Text;
+use strata_protocol::streams::LINK_DOMAIN;
 
 use crate::case::{case, ensure_eq};
 use crate::report::expect_log;
@@ -11,15 +12,15 @@ case!(
     20, fn logs_of_modules_decode_with_their_own_strings(agent) {
         let demo = agent.open("demo")?;
         for value in 41..44 {
-            expect_log("hello: loaded");
+            expect_log(LINK_DOMAIN, "hello: loaded");
             agent.load("hello")?;
-            expect_log("chatty_layer: loaded");
+            expect_log(LINK_DOMAIN, "chatty_layer: loaded");
             agent.load("chatty_layer")?;
-            expect_log(&Text::<64>::format(format_args!("chatty_layer: {value} became {}", value + 1)));
+            expect_log(LINK_DOMAIN, &Text::<64>::format(format_args!("chatty_layer: {value} became {}", value + 1)));
             ensure_eq!(demo.ping(agent.ipc, value)?, value + 1, "the answer through the layer");
-            expect_log("hello: goodbye");
+            expect_log(LINK_DOMAIN, "hello: goodbye");
             agent.unload("hello")?;
-            expect_log("chatty_layer: goodbye");
+            expect_log(LINK_DOMAIN, "chatty_layer: goodbye");
             agent.unload("chatty_layer")?;
         }
         agent.close(demo)?;

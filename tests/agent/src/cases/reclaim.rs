@@ -2,9 +2,11 @@
 
 use strata_protocol::driver::DEMO_PING;
 use strata_protocol::linker::ModuleState;
+use strata_protocol::streams;
 
 use crate::case::{case, ensure, ensure_eq, fail};
 use crate::names::{DEBUG, REORDER, XH};
+use crate::report::expect_log;
 
 case!(
     /// R19: all memory is back, the addresses are poisoned, and a stale call into them faults.
@@ -24,7 +26,8 @@ case!(
         let Some(second) = agent.module("pass_a")? else { fail!("the module is not listed") };
         ensure!(first.address != second.address, "the addresses of the last unload are used again at once");
         agent.unload("pass_a")?;
-        // A pointer into the module that is gone.
+        // A pointer into the module that is gone: the linker server still knows whose address that was.
+        expect_log(streams::LINKER, "the address belonged to a module that was unloaded");
         let answer = demo.call(agent.ipc, DEMO_PING, &[crate::cases::walls::CALL | target]);
         ensure!(answer.is_fault(), "a stale call came back: {answer:x?}");
         ensure_eq!(answer.words[0], target, "the faulting address");
