@@ -176,26 +176,30 @@ impl RelocKind {
         }
     }
 
+    /// Whether this is a branch: its target is an instruction.
+    #[must_use]
+    pub const fn is_branch(self) -> bool {
+        matches!(self, Self::Tstbr14 | Self::Condbr19 | Self::Jump26 | Self::Call26)
+    }
+
+    /// Whether the instruction reads or writes what the symbol names.
+    #[must_use]
+    pub const fn is_load_store(self) -> bool {
+        matches!(
+            self,
+            Self::Ldst8AbsLo12Nc
+                | Self::Ldst16AbsLo12Nc
+                | Self::Ldst32AbsLo12Nc
+                | Self::Ldst64AbsLo12Nc
+                | Self::Ldst128AbsLo12Nc
+        )
+    }
+
     /// Whether `word` is an instruction that this relocation may stand on. Data kinds accept any word.
     #[must_use]
     pub const fn accepts(self, word: u32) -> bool {
-        match self {
-            Self::Abs64 | Self::Abs32 | Self::Prel64 | Self::Prel32 => true,
-            Self::AdrPrelLo21 => word & 0x9f00_0000 == 0x1000_0000,
-            Self::AdrPrelPgHi21 | Self::AdrPrelPgHi21Nc => word & 0x9f00_0000 == 0x9000_0000,
-            // ADD (immediate), 32 or 64 bit, no shift, flags not set.
-            Self::AddAbsLo12Nc => word & 0x7fc0_0000 == 0x1100_0000,
-            Self::Ldst8AbsLo12Nc => is_load_store(word) && access_log2(word) == 0,
-            Self::Ldst16AbsLo12Nc => is_load_store(word) && access_log2(word) == 1,
-            Self::Ldst32AbsLo12Nc => is_load_store(word) && access_log2(word) == 2,
-            Self::Ldst64AbsLo12Nc => is_load_store(word) && access_log2(word) == 3,
-            Self::Ldst128AbsLo12Nc => is_load_store(word) && access_log2(word) == 4,
-            Self::Tstbr14 => word & 0x7e00_0000 == 0x3600_0000,
-            // B.cond (bit 4 clear: BC.cond is another instruction), or CBZ/CBNZ.
-            Self::Condbr19 => word & 0xff00_0010 == 0x5400_0000 || word & 0x7e00_0000 == 0x3400_0000,
-            Self::Jump26 => word & 0xfc00_0000 == 0x1400_0000,
-            Self::Call26 => word & 0xfc00_0000 == 0x9400_0000,
-        }
+        let Class { one, other } = CLASSES[self as usize];
+        word & one.0 == one.1 || word & other.0 == other.1
     }
 
     /// The word after relocation: `old` with the field replaced.
@@ -213,11 +217,19 @@ impl RelocKind {
                 return Err(RelocError::WrongInstruction(self, place));
             }
         }
-        let field = match self.field(place, value) {
-            Ok(field) => field,
-            Err(error) => return Err(error),
-        };
-        Ok((old & !self.field_mask()) | field)
+        self.insert(place, value, old)
+    }
+
+    /// The same where it is known that `old` is of the kind's class and stands at a multiple of four.
+    ///
+    /// # Errors
+    /// [`RelocError::OutOfRange`], [`RelocError::MisalignedValue`].
+    #[inline]
+    pub const fn insert(self, place: u64, value: u64, old: u64) -> Result<u64, RelocError> {
+        match self.field(place, value) {
+            Ok(field) => Ok((old & !self.field_mask()) | field),
+            Err(error) => Err(error),
+        }
     }
 
     /// The bits of the field, in place.
@@ -301,20 +313,51 @@ pub fn apply(kind: RelocKind, place: u64, value: u64, bytes: &mut [u8]) -> Resul
     Ok(())
 }
 
-/// Load/store register (unsigned immediate): size 31:30, 111 29:27, V 26, 01 25:24.
-const fn is_load_store(word: u32) -> bool {
-    word & 0x3b00_0000 == 0x3900_0000
+/// The instructions that a relocation may stand on: a word belongs to the class if it has the bits of either pattern
+/// under its mask.
+#[derive(Clone, Copy)]
+struct Class {
+    one: (u32, u32),
+    other: (u32, u32),
 }
 
-/// log2 of the access size: `size`, or 4 for the 128-bit form (V = 1, opc bit 1 set, size 0).
-const fn access_log2(word: u32) -> u32 {
-    let size = word >> 30;
-    let vector = word & (1 << 26) != 0;
-    let wide = word & (1 << 23) != 0;
-    match (vector, wide, size) {
-        (true, true, 0) => 4,
-        // V = 1 with opc bit 1 and another size is unallocated.
-        (true, true, _) => u32::MAX,
-        _ => size,
+impl Class {
+    const fn only(mask: u32, bits: u32) -> Self {
+        Self { one: (mask, bits), other: (mask, bits) }
+    }
+
+    /// Load/store register (unsigned immediate): size 31:30, 111 29:27, V 26, 01 25:24, opc 23:22. With V, opc bit 1
+    /// is set in the 128-bit form of size 0 only; with another size that is unallocated.
+    const fn load_store(log2: u32) -> Self {
+        let size = log2 << 30;
+        Self { one: (0xff00_0000, size | 0x3900_0000), other: (0xff80_0000, size | 0x3d00_0000) }
     }
 }
+
+/// The class of each kind, in the order of the enum.
+const CLASSES: [Class; 17] = {
+    let any = Class::only(0, 0);
+    let adrp = Class::only(0x9f00_0000, 0x9000_0000);
+    [
+        any,
+        any,
+        any,
+        any,
+        Class::only(0x9f00_0000, 0x1000_0000),
+        adrp,
+        adrp,
+        // ADD (immediate), 32 or 64 bit, no shift, flags not set.
+        Class::only(0x7fc0_0000, 0x1100_0000),
+        Class::load_store(0),
+        Class::load_store(1),
+        Class::load_store(2),
+        Class::load_store(3),
+        Class::only(0xff80_0000, 0x3d80_0000),
+        Class::only(0x7e00_0000, 0x3600_0000),
+        // B.cond (bit 4 clear: BC.cond is another instruction), or CBZ/CBNZ.
+        Class { one: (0xff00_0010, 0x5400_0000), other: (0x7e00_0000, 0x3400_0000) },
+        Class::only(0xfc00_0000, 0x1400_0000),
+        Class::only(0xfc00_0000, 0x9400_0000),
+    ]
+};
+const _: () = assert!(RelocKind::ALL[16] as usize == 16 && RelocKind::Ldst128AbsLo12Nc as usize == 12);

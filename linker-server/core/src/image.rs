@@ -1,8 +1,8 @@
 //! What planning wants to know, read from parsed images.
 
-use aarch64_reloc::RelocKind;
+use aarch64_reloc::{RelocError, RelocKind};
 use kmod::base::Permission;
-use kmod::{BaseObject, ModuleClass, Object, SectionKind, Target};
+use kmod::{BaseObject, ModuleClass, Object, SectionKind};
 
 use crate::alias::AliasKind;
 use crate::branch::Va;
@@ -10,6 +10,7 @@ use crate::layout::Layout;
 use crate::load::{AliasFacts, ImportFacts, ModuleFacts, Reference, ReferenceKind, Referent, Source};
 use crate::name::Name;
 use crate::plan::PlanError;
+use crate::relocate::relocate;
 
 const FITS: &str = "the parser bounds names";
 
@@ -17,12 +18,13 @@ fn name(text: &str) -> Name {
     Name::new(text.as_bytes()).expect(FITS)
 }
 
-/// How a relocation uses a symbol.
-pub(crate) const fn reference_kind(kind: RelocKind) -> ReferenceKind {
-    match kind {
-        RelocKind::Call26 => ReferenceKind::Call,
-        RelocKind::Jump26 => ReferenceKind::Jump,
-        _ => ReferenceKind::Address,
+impl From<RelocKind> for ReferenceKind {
+    fn from(kind: RelocKind) -> Self {
+        match kind {
+            RelocKind::Call26 => Self::Call,
+            RelocKind::Jump26 => Self::Jump,
+            _ => Self::Address,
+        }
     }
 }
 
@@ -50,6 +52,8 @@ pub struct ObjectSource<'a, 'b> {
     pub object: &'b Object<'a>,
     /// Where it goes.
     pub layout: &'b Layout,
+    /// Its linked bytes: see [`relocate()`].
+    pub bytes: &'b mut [u8],
 }
 
 impl Source for ObjectSource<'_, '_> {
@@ -85,29 +89,21 @@ impl Source for ObjectSource<'_, '_> {
         Some(ImportFacts { symbol: name(import.name), fingerprint: import.fingerprint })
     }
 
-    fn references(&self, each: &mut dyn FnMut(Reference) -> Result<(), PlanError>) -> Result<(), PlanError> {
-        for kind in SectionKind::ALL.into_iter().filter(|kind| kind.is_mapped()) {
-            for relocation in self.object.relocations(kind) {
-                let referent = match relocation.target {
-                    Target::Section(..) => continue,
-                    Target::Super(index) => Referent::Super(index),
-                    Target::Import(index) => Referent::Import(index),
-                };
-                let at = self.layout.section(kind).plus(relocation.offset);
-                each(Reference { at, referent, kind: reference_kind(relocation.kind) })?;
-            }
-        }
-        Ok(())
+    fn link(&mut self, each: &mut dyn FnMut(Reference) -> Result<Va, PlanError>) -> Result<(), PlanError> {
+        relocate(self.object, self.layout, self.bytes, each)
     }
 }
 
 /// A base image: it lies where it was linked.
-pub struct BaseSource<'a, 'b> {
+pub struct BaseSource<'a, 'b, W> {
     /// The base image.
     pub object: &'b BaseObject<'a>,
+    /// Applies a relocation to the bytes that will be mapped at an address ([`aarch64_reloc::apply`]): where the image
+    /// takes the address of a symbol, it gets that of the permanent slot.
+    pub write: W,
 }
 
-impl Source for BaseSource<'_, '_> {
+impl<W: FnMut(Va, RelocKind, Va) -> Result<(), RelocError>> Source for BaseSource<'_, '_, W> {
     fn facts(&self) -> ModuleFacts {
         let base = self.object.base();
         let start = self.object.segments().map(|segment| segment.address).min().unwrap_or(0);
@@ -137,10 +133,14 @@ impl Source for BaseSource<'_, '_> {
         None
     }
 
-    fn references(&self, each: &mut dyn FnMut(Reference) -> Result<(), PlanError>) -> Result<(), PlanError> {
+    fn link(&mut self, each: &mut dyn FnMut(Reference) -> Result<Va, PlanError>) -> Result<(), PlanError> {
         for site in self.object.sites() {
-            let kind = reference_kind(site.kind);
-            each(Reference { at: Va(site.at), referent: Referent::Own(site.alias), kind })?;
+            let at = Va(site.at);
+            let value = each(Reference { at, referent: Referent::Own(site.alias), kind: site.kind.into() })?;
+            // Calls go to the defaults already: the format says so.
+            if !site.kind.is_call() {
+                (self.write)(at, site.kind, value).map_err(|error| PlanError::Field(at, error))?;
+            }
         }
         Ok(())
     }

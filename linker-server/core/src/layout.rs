@@ -1,14 +1,13 @@
-//! Layout: which section of a module goes to which address, and what it needs of linker-owned text.
+//! Layout: which section of a module goes to which address.
 //!
 //! ```text
 //!  window ─► text (RX) │ rodata (R) │ data, bss (RW XN)      each part begins on a page
 //! ```
 
-use kmod::{Object, SectionKind, Target};
+use kmod::{Object, SectionKind};
 
 use crate::branch::Va;
 use crate::errno::Errno;
-use crate::text::{GATE_SIZE, UNIT_SIZE};
 
 /// The granule of permissions.
 pub const PAGE_SIZE: u64 = 4096;
@@ -52,12 +51,6 @@ pub struct Layout {
     pub text_bytes: u64,
     /// Log indices in use from the window's first.
     pub log_indices: u64,
-    /// Gates that counted bindings need: one for each alias.
-    pub gates: usize,
-    /// Permanent address slots: one for each symbol whose address is taken.
-    pub slots: usize,
-    /// Call sites that name an import or a `super_`.
-    pub sites: usize,
 }
 
 /// Why a module was not laid out.
@@ -94,12 +87,6 @@ impl Layout {
     #[must_use]
     pub const fn size(&self) -> u64 {
         self.text.size + self.rodata.size + self.data.size
-    }
-
-    /// Bytes of linker-owned text that a counted load takes, veneers apart.
-    #[must_use]
-    pub const fn linker_text(&self) -> u64 {
-        self.gates as u64 * GATE_SIZE + self.slots as u64 * UNIT_SIZE
     }
 }
 
@@ -142,27 +129,6 @@ pub fn layout(object: &Object<'_>, window: Window) -> Result<Layout, LayoutError
     if log_indices != 0 && log_end.is_none() {
         return Err(LayoutError::LogIndices(log_indices));
     }
-    let (slots, sites) = count_references(object);
     let text_bytes = object.section(SectionKind::Text).map_or(0, |section| section.size);
-    let gates = object.alias_count();
-    Ok(Layout { sections, text, rodata, data, text_bytes, log_indices, gates, slots, sites })
+    Ok(Layout { sections, text, rodata, data, text_bytes, log_indices })
 }
-
-/// Address slots and call sites that a module needs.
-fn count_references(object: &Object<'_>) -> (usize, usize) {
-    let (mut supers, mut imports, mut sites) = (0_u128, 0_u128, 0);
-    for kind in SectionKind::ALL.into_iter().filter(|kind| kind.is_mapped()) {
-        for relocation in object.relocations(kind) {
-            let taken = u128::from(!relocation.kind.is_call());
-            match relocation.target {
-                Target::Section(..) => continue,
-                Target::Super(index) => supers |= taken << index,
-                Target::Import(index) => imports |= taken << index,
-            }
-            sites += usize::from(relocation.kind.is_call());
-        }
-    }
-    ((supers.count_ones() + imports.count_ones()) as usize, sites)
-}
-
-const _: () = assert!(kmod::ALIASES_MAX <= 128 && kmod::IMPORTS_MAX <= 128, "one bit for each record");

@@ -63,7 +63,7 @@ pub use load::{
 };
 pub use name::Name;
 pub use plan::{LinkPlan, Patch, PlanError, PlannedAlias};
-pub use relocate::{relocate, relocate_base};
+pub use relocate::{linked_size, relocate};
 pub use rights::{BindRights, Rights};
 pub use site::{CallSite, Callee};
 pub use text::LinkerText;

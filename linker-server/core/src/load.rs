@@ -142,8 +142,11 @@ pub trait Source {
     fn alias(&self, index: usize) -> Option<AliasFacts>;
     /// Its import records.
     fn import(&self, index: usize) -> Option<ImportFacts>;
-    /// Calls `each` for every reference to something outside, until it fails.
-    fn references(&self, each: &mut dyn FnMut(Reference) -> Result<(), PlanError>) -> Result<(), PlanError>;
+    /// Makes the image's bytes. `each` is asked, for every reference to something outside, which address it gets.
+    ///
+    /// # Errors
+    /// What `each` says, and what is wrong with the image itself.
+    fn link(&mut self, each: &mut dyn FnMut(Reference) -> Result<Va, PlanError>) -> Result<(), PlanError>;
 }
 
 /// How a module is loaded.
@@ -163,11 +166,11 @@ impl Default for LoadOptions<'_> {
 
 /// Plans the load of a module. May refuse; nothing has changed then.
 ///
-/// Afterwards the plan says which bytes the image gets ([`crate::relocate()`]), what [`crate::affix()`] adds and what
+/// Afterwards the source has the bytes that the image gets, and the plan says what [`crate::affix()`] adds and what
 /// [`crate::commit()`] patches.
 pub fn plan_load(
     domain: &LinkDomain,
-    source: &impl Source,
+    source: &mut impl Source,
     options: &LoadOptions<'_>,
     plan: &mut LinkPlan,
 ) -> Result<(), PlanError> {
@@ -182,14 +185,18 @@ pub fn plan_load(
 }
 
 /// Plans the base image of an empty link domain: every default is bound directly.
-pub fn plan_base(domain: &LinkDomain, source: &impl Source, plan: &mut LinkPlan) -> Result<(), PlanError> {
+pub fn plan_base(
+    domain: &LinkDomain,
+    source: &mut impl Source,
+    plan: &mut LinkPlan,
+) -> Result<(), PlanError> {
     plan_image(domain, source, &LoadOptions { rights: Rights::ALL, binding: Binding::Direct }, plan)?;
     if plan.module == ModuleId::BASE { Ok(()) } else { Err(PlanError::BaseImage) }
 }
 
 fn plan_image(
     domain: &LinkDomain,
-    source: &impl Source,
+    source: &mut impl Source,
     options: &LoadOptions<'_>,
     plan: &mut LinkPlan,
 ) -> Result<(), PlanError> {
@@ -209,8 +216,7 @@ fn plan_image(
         let Some(record) = source.import(index) else { break };
         plan_import(domain, &record, options, plan)?;
     }
-    source.references(&mut |reference| plan_reference(domain, &reference, options, plan))?;
-    plan.sites.sort_unstable_by_key(|new| new.site.at);
+    source.link(&mut |reference| plan_reference(domain, &reference, options, plan))?;
     if domain.site_count() + plan.sites.len() > SITES_MAX {
         return Err(PlanError::TooManySites);
     }
@@ -365,12 +371,13 @@ fn plan_import(
     plan.imports.push(bound).map_err(|_| PlanError::TooManyImports)
 }
 
+/// Plans a call site, or the permanent slot of a symbol whose address is taken; gives the address to put there.
 fn plan_reference(
     domain: &LinkDomain,
     reference: &Reference,
     options: &LoadOptions<'_>,
     plan: &mut LinkPlan,
-) -> Result<(), PlanError> {
+) -> Result<Va, PlanError> {
     let unknown = PlanError::UnknownReference(reference.at);
     let (callee, initial, slot) = match reference.referent {
         Referent::Import(index) => {
@@ -389,8 +396,8 @@ fn plan_reference(
         }
     };
     let takes_address = reference.kind == ReferenceKind::Address;
-    if takes_address && slot.is_some() {
-        return Ok(());
+    if takes_address && let Some(slot) = slot {
+        return Ok(slot);
     }
     let at = if takes_address {
         // The address of one's own `super_` needs no right beyond `refine`.
@@ -409,7 +416,8 @@ fn plan_reference(
     let link = reference.kind == ReferenceKind::Call;
     let site = CallSite { caller: plan.module, at, callee, link, slot: takes_address };
     let branch = branch_to(domain, plan, &site, &initial)?;
-    plan.sites.push(NewSite { site, branch }).map_err(|_| PlanError::TooManySites)
+    plan.sites.push(NewSite { site, branch }).map_err(|_| PlanError::TooManySites)?;
+    Ok(if takes_address { at } else { branch.target(at) })
 }
 
 fn name_of(domain: &LinkDomain, plan: &LinkPlan, id: SymbolId) -> Name {

@@ -1,6 +1,8 @@
 //! Plans: what a commit will do, and why planning may refuse.
 
+use aarch64_reloc::RelocError;
 use heapless::Vec;
+use kmod::ParseError;
 
 use crate::alias::Alias;
 use crate::branch::{Branch, OutOfRange, Va};
@@ -116,7 +118,6 @@ pub struct LinkPlan {
     pub(crate) aliases: Vec<PlannedAlias, MODULE_ALIASES_MAX>,
     /// In the order of the import records.
     pub(crate) imports: Vec<PlannedImport, MODULE_IMPORTS_MAX>,
-    /// By ascending address, once planning is over.
     pub(crate) sites: Vec<NewSite, MODULE_SITES_MAX>,
     pub(crate) veneers: Vec<Veneer, VENEERS_MAX>,
     pub(crate) changes: Vec<Change, MODULE_ALIASES_MAX>,
@@ -278,6 +279,12 @@ pub enum PlanError {
     DirectMayBlock(Name),
     /// A branch reaches neither its callee nor linker-owned text.
     OutOfRange(OutOfRange),
+    /// The image breaks a rule of the format.
+    Image(ParseError),
+    /// A value does not fit its field.
+    Field(Va, RelocError),
+    /// There is no room for the bytes of the section at this address.
+    NoRoom(Va),
     /// The module is gone; its place has another generation.
     Stale {
         /// The generation that has the place now, or will have it next.
@@ -319,9 +326,12 @@ impl PlanError {
             | Self::MayBlock(_)
             | Self::DuplicateAlias(_)
             | Self::SuperWithoutRefine(_)
-            | Self::UnknownReference(_) => Errno::ENOEXEC,
+            | Self::UnknownReference(_)
+            | Self::Image(_)
+            | Self::Field(..) => Errno::ENOEXEC,
             Self::IsolatedUnsupported => Errno::ENOSYS,
             Self::DirectMayBlock(_) => Errno::EINVAL,
+            Self::NoRoom(_) => Errno::ENOMEM,
             Self::OutOfRange(_) => Errno::ERANGE,
             Self::Stale { .. } => Errno::ESTALE,
             Self::BaseImage | Self::NotLive(_) | Self::Dependency { .. } => Errno::EBUSY,

@@ -2,93 +2,93 @@
 //!
 //! A call of an import goes to whoever answers now, a `super_` call to the alias below, and an address is that of a
 //! permanent slot. So INIT runs on the system as it is, and linking changes branches only.
+//!
+//! Each relocation is read, checked and applied once, in one walk over the image: what it refers to in the module has
+//! its address from the layout, what it refers to outside is planned on the way.
 
-use aarch64_reloc::{RelocError, RelocKind, apply};
-use kmod::{BaseObject, Object, SectionKind, Target};
+use aarch64_reloc::RelocError;
+use kmod::{Object, Relocation, SectionKind, Target};
 
-use crate::branch::{Branch, Va};
-use crate::errno::Errno;
+use crate::branch::Va;
 use crate::layout::Layout;
-use crate::plan::LinkPlan;
+use crate::load::{Reference, Referent};
+use crate::plan::PlanError;
 
-/// Why an image was not relocated. Its bytes are of no use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RelocateError {
-    /// The section has another size than the bytes given for it.
-    Size(SectionKind),
-    /// A value does not fit its field.
-    Field(Va, RelocError),
-    /// The plan was not made for this image: it has no branch, or no slot, for this place.
-    NotPlanned(Va),
-}
-
-impl RelocateError {
-    /// The errno-like word of the error.
-    #[must_use]
-    pub const fn errno(&self) -> Errno {
-        match self {
-            Self::Field(..) => Errno::ENOEXEC,
-            Self::Size(_) | Self::NotPlanned(_) => Errno::EINVAL,
-        }
-    }
-}
-
-/// Fills the bytes of one section: copies it from the image and applies its relocations.
+/// Copies the sections of an image into `bytes` and applies their relocations.
 ///
-/// `bytes` is as long as the section. `.bss` is filled with zeros. Sections that are not mapped are refused.
+/// `bytes` begins with the byte at the layout's start and reaches to the end of the last section that has bytes in the
+/// file ([`linked_size`]); what lies between sections becomes zeros. `each` is asked for the address of everything
+/// that lies outside of the module. Sections that are not mapped are checked and nothing else.
+///
+/// # Errors
+/// Whatever `each` refuses; [`PlanError::Image`], [`PlanError::Field`]. Then the bytes are of no use.
 pub fn relocate(
     object: &Object<'_>,
     layout: &Layout,
-    plan: &LinkPlan,
-    kind: SectionKind,
     bytes: &mut [u8],
-) -> Result<(), RelocateError> {
-    let section =
-        object.section(kind).filter(|section| kind.is_mapped() && section.size == bytes.len() as u64);
-    let section = section.ok_or(RelocateError::Size(kind))?;
-    let (head, tail) = bytes.split_at_mut_checked(section.bytes.len()).ok_or(RelocateError::Size(kind))?;
-    head.copy_from_slice(section.bytes);
-    tail.fill(0);
-    let start = layout.section(kind);
-    for relocation in object.relocations(kind) {
-        let at = start.plus(relocation.offset);
-        let value = match relocation.target {
-            Target::Section(of, offset) => Some(layout.section(of).plus(offset)),
-            _ if relocation.kind.is_call() => plan.branch_at(at).map(|branch| branch.target(at)),
-            Target::Import(index) => plan.imports.get(index).and_then(|import| import.slot),
-            Target::Super(index) => plan.aliases.get(index).and_then(|own| own.slot),
-        };
-        let value = value.ok_or(RelocateError::NotPlanned(at))?;
-        let offset = usize::try_from(relocation.offset).map_err(|_| RelocateError::Size(kind))?;
-        let field = bytes.get_mut(offset..).ok_or(RelocateError::Size(kind))?;
-        apply(relocation.kind, at.0, value.0, field).map_err(|error| RelocateError::Field(at, error))?;
+    each: &mut dyn FnMut(Reference) -> Result<Va, PlanError>,
+) -> Result<(), PlanError> {
+    bytes.fill(0);
+    for kind in SectionKind::ALL {
+        let bytes = copy_section(object, layout, kind, bytes)?;
+        let start = layout.section(kind);
+        for relocation in object.relocations(kind) {
+            let relocation = relocation.map_err(PlanError::Image)?;
+            if !kind.is_mapped() {
+                continue;
+            }
+            let at = start.plus(relocation.offset);
+            let outside = |referent| Reference { at, referent, kind: relocation.kind.into() };
+            let value = match relocation.target {
+                Target::Section(of, offset) => layout.section(of).plus(offset),
+                Target::Super(index) => each(outside(Referent::Super(index)))?,
+                Target::Import(index) => each(outside(Referent::Import(index)))?,
+            };
+            put(&relocation, at, value, bytes).map_err(|error| PlanError::Field(at, error))?;
+        }
     }
     Ok(())
 }
 
-/// Re-points the address-taken uses of a base image to their permanent slots.
-///
-/// Calls `write` with the address of each field, its relocation and the slot; `write` applies it
-/// ([`aarch64_reloc::apply`]) to the bytes that will be mapped there.
-pub fn relocate_base(
-    object: &BaseObject<'_>,
-    plan: &LinkPlan,
-    mut write: impl FnMut(Va, RelocKind, Va) -> Result<(), RelocError>,
-) -> Result<(), RelocateError> {
-    for site in object.sites().filter(|site| !site.kind.is_call()) {
-        let at = Va(site.at);
-        let slot = plan.aliases.get(site.alias).and_then(|own| own.slot);
-        let slot = slot.ok_or(RelocateError::NotPlanned(at))?;
-        write(at, site.kind, slot).map_err(|error| RelocateError::Field(at, error))?;
-    }
-    Ok(())
+/// How many bytes [`relocate()`] fills, the gaps between sections included.
+#[must_use]
+pub fn linked_size(object: &Object<'_>, layout: &Layout) -> u64 {
+    let with_bytes =
+        object.sections().filter(|section| section.kind.is_mapped() && !section.bytes.is_empty());
+    let ends = with_bytes.map(|section| layout.section(section.kind).plus(section.bytes.len() as u64));
+    ends.max().map_or(0, |end| end.0 - layout.text.start.0)
 }
 
-impl LinkPlan {
-    /// The branch that the image gets at a call site.
-    #[must_use]
-    pub fn branch_at(&self, at: Va) -> Option<Branch> {
-        let index = self.sites.binary_search_by_key(&at, |new| new.site.at).ok()?;
-        Some(self.sites[index].branch)
+/// Copies what a section has in the file to its place; gives that place, which is empty for what is not mapped.
+fn copy_section<'b>(
+    object: &Object<'_>,
+    layout: &Layout,
+    kind: SectionKind,
+    bytes: &'b mut [u8],
+) -> Result<&'b mut [u8], PlanError> {
+    let Some(section) = object.section(kind).filter(|section| kind.is_mapped() && !section.bytes.is_empty())
+    else {
+        return Ok(&mut []);
+    };
+    let at = layout.section(kind);
+    let first = usize::try_from(at.0 - layout.text.start.0).ok();
+    let place = first.and_then(|first| bytes.get_mut(first..)?.get_mut(..section.bytes.len()));
+    let place = place.ok_or(PlanError::NoRoom(at))?;
+    place.copy_from_slice(section.bytes);
+    Ok(place)
+}
+
+/// Writes one field.
+fn put(relocation: &Relocation, at: Va, value: Va, section: &mut [u8]) -> Result<(), RelocError> {
+    let Relocation { offset, kind, instruction, .. } = *relocation;
+    let truncated = RelocError::Truncated(kind, at.0);
+    let field = usize::try_from(offset).ok().and_then(|offset| section.get_mut(offset..)).ok_or(truncated)?;
+    let new = kind.insert(at.0, value.0, instruction.into())?.to_le_bytes();
+    if kind.width() == 8 {
+        *field.first_chunk_mut().ok_or(truncated)? = new;
+    } else {
+        let [a, b, c, d, ..] = new;
+        *field.first_chunk_mut().ok_or(truncated)? = [a, b, c, d];
     }
+    Ok(())
 }

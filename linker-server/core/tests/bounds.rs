@@ -95,8 +95,8 @@ fn linker_text() {
     let mut world = World::new();
     world.domain = Box::new(LinkDomain::EMPTY);
     world.domain.open(Va(LINKER_TEXT), 16 << 10);
-    let base = base_image();
-    linker_core::plan_base(&world.domain, &base, &mut world.plan).unwrap();
+    let mut base = base_image();
+    linker_core::plan_base(&world.domain, &mut base, &mut world.plan).unwrap();
     linker_core::affix(&mut world.plan, &mut world.domain, &mut world.text).unwrap();
     linker_core::commit(&mut world.plan, &mut world.domain, &mut world.text).unwrap();
     let count = fill(world, PlanError::NoLinkerText, make);

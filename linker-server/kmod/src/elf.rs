@@ -49,7 +49,7 @@ pub enum ElfError {
     /// The symbol table's entry size or size is wrong, or it has no entries or more than
     /// [`SYMBOLS_MAX`].
     SymbolTable(usize),
-    /// `sh_link` of the symbol table does not name a string table.
+    /// `sh_link` of the symbol table does not name a string table that ends with a zero.
     SymbolNames(usize),
     /// Relocations without addends (SHT_REL).
     RelSection(usize),
@@ -285,6 +285,12 @@ impl<'a> Elf<'a> {
         })
     }
 
+    /// Whether the symbol's name is a string of the name table, which ends with a zero.
+    pub(crate) fn has_name(&self, symbol: SymbolEntry) -> bool {
+        usize::try_from(symbol.name).is_ok_and(|at| at < self.symbol_names.len())
+    }
+
+    /// The symbol's name, up to [`NAME_SIZE_MAX`].
     pub(crate) fn symbol_name(&self, symbol: SymbolEntry) -> Option<&'a [u8]> {
         string(self.symbol_names, symbol.name)
     }
@@ -315,6 +321,7 @@ impl<'a> Elf<'a> {
                     return Err(ElfError::SymbolTable(index));
                 }
                 let names = usize::try_from(header.link).ok().and_then(|link| self.strings(link));
+                let names = names.filter(|names| names.last() == Some(&0));
                 self.symbol_names = names.ok_or(ElfError::SymbolNames(index))?;
                 (self.symbols, self.symbol_section) = (symbols, index);
             }
@@ -347,6 +354,7 @@ impl<'a> Elf<'a> {
         Ok(())
     }
 
+    /// No two pieces of the file share bytes: sections in the order of their places, each against the one before.
     fn check_overlaps(&self, header: &Header) -> Result<(), ElfError> {
         let size = |count: usize, entry: usize| count.saturating_mul(entry) as u64;
         let tables = [
@@ -354,21 +362,37 @@ impl<'a> Elf<'a> {
             Range::new(header.section_table, size(self.headers.len(), SECTION_HEADER_SIZE)),
             Range::new(header.segment_table, size(self.segments.len(), SEGMENT_HEADER_SIZE)),
         ];
-        let mut ranges = [Range::default(); SECTIONS_MAX];
-        for (index, range) in ranges.iter_mut().enumerate().take(self.section_count()).skip(1) {
+        let mut sorted = [(Range::default(), 0); SECTIONS_MAX];
+        let mut count = 0_usize;
+        for index in 1..self.section_count() {
             let section = self.section(index).ok_or(ElfError::SectionTable)?;
-            if section.kind != SHT_NOBITS && section.kind != SHT_NULL {
-                *range = Range::new(section.offset, section.size);
+            let range = Range::new(section.offset, section.size);
+            if matches!(section.kind, SHT_NOBITS | SHT_NULL) || range.is_empty() {
+                continue;
             }
-        }
-        for (index, range) in ranges.iter().enumerate() {
-            if tables.iter().any(|table| table.overlaps(*range)) {
+            if tables.iter().any(|table| table.overlaps(range)) {
                 return Err(ElfError::OverlapsHeaders(index));
             }
-            let earlier = ranges.iter().take(index).position(|other| other.overlaps(*range));
-            if let Some(other) = earlier {
-                return Err(ElfError::Overlap(other, index));
+            // What is sorted so far shares no bytes, so a range can only overlap its neighbours. Files list their
+            // sections in the order of their places: nearly always this ends at once.
+            let mut place = count;
+            while let Some((before, _)) = place.checked_sub(1).and_then(|at| sorted.get(at))
+                && before.start > range.start
+            {
+                place -= 1;
             }
+            let (low, high) = (place.wrapping_sub(1), place);
+            for (other, name) in [low, high].into_iter().filter_map(|at| sorted.get(..count)?.get(at)) {
+                if other.overlaps(range) {
+                    return Err(ElfError::Overlap(*name, index));
+                }
+            }
+            let tail = sorted.get_mut(place..=count).ok_or(ElfError::SectionCount)?;
+            tail.rotate_right(1);
+            if let Some(first) = tail.first_mut() {
+                *first = (range, index);
+            }
+            count += 1;
         }
         Ok(())
     }
@@ -443,9 +467,13 @@ impl Range {
         Self { start, end: start.saturating_add(size) }
     }
 
+    const fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+
     /// Empty ranges overlap nothing.
     const fn overlaps(self, other: Self) -> bool {
-        self.start < other.end && other.start < self.end && self.start < self.end && other.start < other.end
+        self.start < other.end && other.start < self.end && !self.is_empty() && !other.is_empty()
     }
 }
 

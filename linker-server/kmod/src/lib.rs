@@ -1,32 +1,38 @@
 //! The .kmod format: the records and the parser.
 //!
 //! ```text
-//!  bytes ─ Object::parse ─────► Object<'_>       a module: sections, aliases, imports, relocations   ParseError
+//!  bytes ─ Object::open ──────► Object<'_>       a module: sections, aliases, imports, symbols       ParseError
+//!  Object ─ relocations ──────► Relocation …     each checked as it is read                          ParseError
 //!  bytes ─ BaseObject::parse ─► BaseObject<'_>   a base image: segments, aliases, call sites         BaseError
 //! ```
 //!
-//! Reading order: [`records`] (what modules emit), [`object`] (what a parsed module offers), `check` (the rules that
-//! parsing enforces, one error each), [`base`] (the same for base images), `elf` (bytes to headers).
+//! Reading order: [`records`] (what modules emit), [`object`] (what a module offers), `error` (the rules, one error
+//! each), `check`, `sections`, `symbols` and `relocations` (how they are enforced), [`base`] (the same for base
+//! images), `elf` (bytes to headers).
 //!
 //! **Parsing is total**: any bytes give a value or an error; nothing is copied, nothing is allocated, the work is
-//! bounded by the constants below. A parsed value proves that every rule of `docs/kmod-format.md` holds for these
-//! bytes, so everything that a parsed value hands out afterwards cannot fail. Signatures are checked elsewhere,
-//! before anything is parsed.
+//! bounded by the constants below. An object proves that every rule of `docs/kmod-format.md` holds for these bytes,
+//! so what it hands out afterwards cannot fail; only relocations, of which there are many, are checked as they are
+//! read. Signatures are checked elsewhere, before anything is parsed.
 #![no_std]
 #![forbid(unsafe_code)]
 
 pub mod base;
+mod by_hash;
 mod check;
 mod elf;
+mod error;
 pub mod object;
 pub mod records;
+mod relocations;
+mod sections;
+mod symbols;
 
 pub use base::{BaseError, BaseObject};
-pub use check::ParseError;
 pub use elf::ElfError;
-pub use object::{
-    Alias, AliasKind, Import, Info, ModuleClass, Object, Relocation, Section, SectionKind, Target,
-};
+pub use error::ParseError;
+pub use object::{Alias, AliasKind, Import, Info, ModuleClass, Object, Section, SectionKind};
+pub use relocations::{Relocation, Target};
 
 /// Bytes of an image file.
 pub const FILE_SIZE_MAX: usize = 8 << 20;

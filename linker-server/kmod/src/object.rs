@@ -3,13 +3,17 @@
 use aarch64_reloc::RelocKind;
 use core::mem::offset_of;
 
-use crate::check::{self, ParseError};
-use crate::elf::{Elf, Fields, RELA_SIZE, RelaEntry, SHN_UNDEF, STT_FUNC, SymbolEntry};
+use crate::SECTIONS_MAX;
+use crate::check;
+use crate::elf::{Elf, Fields, RELA_SIZE, RelaEntry, STT_FUNC};
+use crate::error::ParseError;
 use crate::records::{
     ALIAS_EXPORT, ALIAS_MAY_BLOCK, ALIAS_REFINE, ALIAS_SIZE, ALIAS_STRONG, ALIAS_WEAK, AliasRecord,
     CLASS_BUS, CLASS_DRIVER, CLASS_MISC, IMPORT_SIZE, ImportRecord, MODULE_FIXUP_POLICY, SUPER_PREFIX,
     SYMBOL_NAME_SIZE, command_bit, fnv1a, unpadded,
 };
+use crate::relocations::Target;
+use crate::symbols::Undefined;
 
 /// The sections of a module that mean something to the linker; each occurs at most once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -197,29 +201,6 @@ impl Info<'_> {
     }
 }
 
-/// What a relocation refers to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Target {
-    /// A place in one of the module's own sections: the section and the offset, addend included. The offset may
-    /// equal the section's size, no more.
-    Section(SectionKind, u64),
-    /// `super_X`: the alias below the refine alias with this index. The addend is 0.
-    Super(usize),
-    /// The symbol of the import with this index. The addend is 0.
-    Import(usize),
-}
-
-/// A relocation of one section.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Relocation {
-    /// Where in the section.
-    pub offset: u64,
-    /// How.
-    pub kind: RelocKind,
-    /// What.
-    pub target: Target,
-}
-
 /// A section header's worth of what the reader needs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Loaded<'a> {
@@ -231,21 +212,6 @@ pub(crate) struct Loaded<'a> {
     pub(crate) relocations: &'a [[u8; RELA_SIZE]],
 }
 
-/// Why a symbol plus addend is no target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TargetFault {
-    /// There is no such symbol.
-    Symbol,
-    /// It lies in no section that has an address.
-    NotLoaded,
-    /// It lies outside its section.
-    OutOfSection,
-    /// It is defined elsewhere, and there is no record.
-    Undefined,
-    /// It is defined elsewhere, and the addend is not zero.
-    Addend,
-}
-
 /// A module image that obeys every rule of the format.
 ///
 /// Holding one proves it for exactly these bytes: whoever keeps the object keeps the bytes from changing.
@@ -253,22 +219,38 @@ pub(crate) enum TargetFault {
 pub struct Object<'a> {
     pub(crate) elf: Elf<'a>,
     pub(crate) loaded: [Loaded<'a>; SectionKind::COUNT],
+    /// By index in the file.
+    pub(crate) kinds: [Option<SectionKind>; SECTIONS_MAX],
     pub(crate) aliases: &'a [[u8; ALIAS_SIZE]],
     pub(crate) alias_relocations: &'a [[u8; RELA_SIZE]],
     pub(crate) imports: &'a [[u8; IMPORT_SIZE]],
+    pub(crate) undefined: Undefined,
     pub(crate) info: Info<'a>,
 }
 
-/// `Object::parse` has refused every file in which a lookup could fail.
-const CHECKED: &str = "parse has checked every record and relocation";
+/// `Object::open` has refused every file in which a lookup could fail.
+const CHECKED: &str = "opening an image has checked every record";
 
 impl<'a> Object<'a> {
-    /// Checks a module image.
+    /// Checks a module image: every rule but those about relocations, which are checked as they are read
+    /// ([`Object::relocations`]). For the linker, which reads each relocation once and applies it then.
+    ///
+    /// # Errors
+    /// [`ParseError`]: the first rule that does not hold, and where.
+    pub fn open(file: &'a [u8]) -> Result<Self, ParseError> {
+        check::open(file)
+    }
+
+    /// Checks a module image: every rule.
     ///
     /// # Errors
     /// [`ParseError`]: the first rule that does not hold, and where.
     pub fn parse(file: &'a [u8]) -> Result<Self, ParseError> {
-        check::parse(file)
+        let object = Self::open(file)?;
+        for section in SectionKind::ALL {
+            object.relocations(section).try_for_each(|relocation| relocation.map(drop))?;
+        }
+        Ok(object)
     }
 
     /// The module's own record.
@@ -325,24 +307,6 @@ impl<'a> Object<'a> {
         (0..self.imports.len()).map(|index| self.import(index).expect(CHECKED))
     }
 
-    /// How many relocations a section has.
-    #[must_use]
-    pub fn relocation_count(&self, kind: SectionKind) -> usize {
-        self.loaded(kind).relocations.len()
-    }
-
-    /// The relocations of a section, by ascending offset; their fields do not overlap.
-    pub fn relocations(&self, kind: SectionKind) -> impl ExactSizeIterator<Item = Relocation> {
-        self.loaded(kind).relocations.iter().map(|bytes| {
-            let entry = RelaEntry::decode(bytes);
-            Relocation {
-                offset: entry.offset,
-                kind: RelocKind::from_elf(entry.kind).expect(CHECKED),
-                target: self.target(entry).expect(CHECKED),
-            }
-        })
-    }
-
     /// The function that holds an offset of `.text`, and how far into it the offset lies, where the symbol table
     /// still has it. For people; the linker decides nothing by it.
     #[must_use]
@@ -361,52 +325,28 @@ impl<'a> Object<'a> {
         self.loaded.get(kind.index()).copied().unwrap_or_default()
     }
 
+    pub(crate) fn size_of(&self, kind: SectionKind) -> u64 {
+        self.loaded.get(kind.index()).map_or(0, |loaded| loaded.size)
+    }
+
     /// The kind of the section with this index in the file, where it is one that has an address.
     pub(crate) fn kind_of(&self, section: u16) -> Option<SectionKind> {
-        let index = usize::from(section);
-        SectionKind::ALL.into_iter().find(|&kind| index != 0 && self.loaded(kind).index == index)
+        self.kinds.get(usize::from(section)).copied().flatten()
     }
 
-    /// What a relocation entry refers to.
-    pub(crate) fn target(&self, entry: RelaEntry) -> Result<Target, TargetFault> {
-        let index = usize::try_from(entry.symbol).map_err(|_| TargetFault::Symbol)?;
-        let symbol = self.elf.symbol(index).filter(|_| index != 0).ok_or(TargetFault::Symbol)?;
-        if symbol.section != SHN_UNDEF {
-            let kind = self
-                .kind_of(symbol.section)
-                .filter(|kind| *kind != SectionKind::EhFrame)
-                .ok_or(TargetFault::NotLoaded)?;
-            let offset = symbol
-                .value
-                .checked_add_signed(entry.addend)
-                .filter(|&offset| offset <= self.loaded(kind).size)
-                .ok_or(TargetFault::OutOfSection)?;
-            return Ok(Target::Section(kind, offset));
-        }
-        let target = self.undefined(symbol).ok_or(TargetFault::Undefined)?;
-        if entry.addend == 0 { Ok(target) } else { Err(TargetFault::Addend) }
+    /// Whether the alias record with this index has this name.
+    pub(crate) fn is_alias_of(&self, index: usize, name: &[u8]) -> bool {
+        self.aliases.get(index).is_some_and(|record| is_named(record.last_chunk::<SYMBOL_NAME_SIZE>(), name))
     }
 
-    /// Which record an undefined symbol stands for.
-    pub(crate) fn undefined(&self, symbol: SymbolEntry) -> Option<Target> {
-        // Longer names cannot be those of records, and are not worth hashing.
-        let name =
-            self.elf.symbol_name(symbol).filter(|name| name.len() < SYMBOL_NAME_SIZE + SUPER_PREFIX.len())?;
-        if let Some(below) = name.strip_prefix(SUPER_PREFIX.as_bytes()) {
-            let hash = fnv1a(below);
-            let refined = |bytes: &[u8; ALIAS_SIZE]| {
-                let held = word(bytes, offset_of!(AliasRecord, name_hash));
-                let record = (held == hash).then(|| decode_alias(bytes));
-                record.is_some_and(|record| record.kind == ALIAS_REFINE && is_named(&record.name, below))
-            };
-            return self.aliases.iter().position(refined).map(Target::Super);
-        }
-        let hash = fnv1a(name);
-        let imported = |bytes: &[u8; IMPORT_SIZE]| {
-            let held = word(bytes, offset_of!(ImportRecord, name_hash));
-            held == hash && is_named(&decode_import(bytes).name, name)
-        };
-        self.imports.iter().position(imported).map(Target::Import)
+    /// Whether the import record with this index has this name.
+    pub(crate) fn is_import_of(&self, index: usize, name: &[u8]) -> bool {
+        self.imports.get(index).is_some_and(|record| is_named(record.last_chunk::<SYMBOL_NAME_SIZE>(), name))
+    }
+
+    /// The kind in the alias record with this index.
+    pub(crate) fn alias_kind(&self, index: usize) -> Option<AliasKind> {
+        self.aliases.get(index).and_then(|record| AliasKind::from_record(*record.first()?))
     }
 
     /// Reads an alias record and the relocation that says where its function is.
@@ -461,9 +401,10 @@ impl<'a> Object<'a> {
         if RelocKind::from_elf(entry.kind) != Some(RelocKind::Abs64) {
             return None;
         }
-        match self.target(entry) {
+        // Where the error would say it is does not matter: the caller has one of its own.
+        match self.target(SectionKind::Text, guess, entry) {
             Ok(Target::Section(SectionKind::Text, offset)) => {
-                let inside = offset < self.loaded(SectionKind::Text).size && offset.is_multiple_of(4);
+                let inside = offset < self.size_of(SectionKind::Text) && offset.is_multiple_of(4);
                 inside.then_some(offset)
             }
             _ => None,
@@ -511,7 +452,7 @@ pub(crate) fn word(record: &[u8], at: usize) -> u64 {
     record.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |field| u64::from_le_bytes(*field))
 }
 
-/// Whether a name field holds this name.
-fn is_named(field: &[u8], name: &[u8]) -> bool {
-    unpadded(field).is_some_and(|held| held.as_bytes() == name)
+/// Whether a name field, which was checked, holds this name.
+fn is_named(field: Option<&[u8; SYMBOL_NAME_SIZE]>, name: &[u8]) -> bool {
+    field.is_some_and(|field| field.starts_with(name) && field.get(name.len()) == Some(&0))
 }

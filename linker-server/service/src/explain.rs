@@ -3,7 +3,6 @@
 use kmod::ParseError;
 use linker_books::window::WindowError;
 use linker_core::layout::LayoutError;
-use linker_core::relocate::RelocateError;
 use linker_core::{CommitError, ModuleState, PlanError};
 use linker_space::module::ModuleError;
 use linker_space::objects::ObjectError;
@@ -61,12 +60,6 @@ pub fn layout(name: &str, error: LayoutError) -> Refusal {
     Refusal::format(errno(error.errno().number()), name, format_args!("no room: {error:?}"))
 }
 
-/// An image whose bytes cannot be made.
-#[must_use]
-pub fn relocate(name: &str, error: &RelocateError) -> Refusal {
-    Refusal::format(errno(error.errno().number()), name, format_args!("relocation: {error:?}"))
-}
-
 /// A plan that was not carried out.
 #[must_use]
 pub fn commit(name: &str, error: &CommitError) -> Refusal {
@@ -78,6 +71,7 @@ pub fn commit(name: &str, error: &CommitError) -> Refusal {
 pub fn plan(name: &str, error: &PlanError) -> Refusal {
     let word = errno(error.errno().number());
     match error {
+        PlanError::Image(error) => parse(name, *error),
         PlanError::ModuleExists(_) => Refusal::new(word, name, "a module of that name is loaded"),
         PlanError::AlreadyIntroduced { symbol, by } => {
             Refusal::format(word, name, format_args!("{symbol} is introduced by {by}"))

@@ -1,15 +1,14 @@
 //! The steps of a load that touch bytes: copy, plan, map.
 //!
-//! Each step looks at the linker server's own copy of the image. Parsing is total and the copy does not
-//! change, so that the second parse gives what the first one gave.
+//! The image is copied once and parsed once. Planning reads each relocation once and leaves the linked bytes in the
+//! linker server's own memory; mapping has only to copy them.
 
 use crate::explain;
 use crate::linker::{Linker, Loaded, NAMED_ALIASES_MAX};
 use kmod::{Object, SectionKind};
 use linker_core::image::ObjectSource;
 use linker_core::layout::{LOG_INDEX_END, Layout, Window, extent, layout};
-use linker_core::relocate::relocate;
-use linker_core::{LoadOptions, MODULES_MAX, ModuleId, affix, plan_load};
+use linker_core::{LoadOptions, MODULES_MAX, ModuleId, Va, affix, linked_size, plan_load};
 use linker_space::module::{ModuleSpace, PageCounts};
 use linker_space::objects::PAGE_SIZE;
 use linker_space::shared::Region;
@@ -24,6 +23,8 @@ use strata_runtime::log::put_frame;
 pub struct Planned {
     /// Where everything goes.
     pub layout: Layout,
+    /// How many linked bytes there are.
+    pub linked: usize,
     /// Its log indices begin here.
     pub log_index: u32,
     /// The build that it comes from.
@@ -41,31 +42,36 @@ impl Linker<'_> {
         self.store.copy(image).map_err(|error| explain::store(name, error))
     }
 
-    /// Parses the copy, lays it out at free addresses and plans the load.
+    /// Parses the copy, lays it out at free addresses, plans the load and makes the linked bytes.
     ///
     /// # Errors
     /// The refusal for the caller; the addresses are free again then.
     pub fn load_plan(&mut self, name: &str, image: ImageRef) -> Result<(u64, Planned), Refusal> {
-        let object =
-            Object::parse(self.store.image(image.size)).map_err(|error| explain::parse(name, error))?;
-        if object.info().name != name {
-            let why = format_args!("the image says that its name is {}", object.info().name);
+        let (file, linked) = self.store.image(image.size);
+        let object = Object::open(file).map_err(|error| explain::parse(name, error))?;
+        let info = object.info();
+        if info.name != name {
+            let why = format_args!("the image says that its name is {}", info.name);
             return Err(Refusal::format(Errno::ENOEXEC, name, why));
         }
         let size = extent(&object);
         let at = self.space.window.take(size).map_err(|error| explain::window(name, error))?;
         let indices = object.section(SectionKind::Defmt).map_or(0, |section| section.size);
-        let log_index = self.free_log_index(indices);
+        let log_index = free_log_index(&self.modules, [self.next_log_index, self.first_log_index], indices);
         self.next_log_index = log_index.saturating_add(u32::try_from(indices).unwrap_or(u32::MAX));
-        let window = Window { start: linker_core::Va(at), size, log_index: log_index.into() };
+        let window = Window { start: Va(at), size, log_index: log_index.into() };
         let planned =
             layout(&object, window).map_err(|error| explain::layout(name, error)).and_then(|layout| {
-                let source = ObjectSource { object: &object, layout: &layout };
-                plan_load(self.link, &source, &LoadOptions::default(), self.plan)
+                let size = usize::try_from(linked_size(&object, &layout)).ok();
+                let no_room = || Refusal::new(Errno::E2BIG, name, "there is no room for the linked bytes");
+                let (linked, size) =
+                    size.and_then(|size| Some((linked.get_mut(..size)?, size))).ok_or_else(no_room)?;
+                let mut source = ObjectSource { object: &object, layout: &layout, bytes: linked };
+                plan_load(self.link, &mut source, &LoadOptions::default(), self.plan)
                     .map_err(|error| explain::plan(name, &error))?;
-                let info = object.info();
                 Ok(Planned {
                     layout,
+                    linked: size,
                     log_index,
                     build_id: info.build_id,
                     shared_pages: info.shared_pages.into(),
@@ -73,7 +79,8 @@ impl Linker<'_> {
             });
         match planned {
             Ok(planned) => {
-                self.transaction.set_commands(object.info().commands);
+                name_functions(&object, &mut self.functions[usize::from(self.plan.module().index)]);
+                self.transaction.set_commands(info.commands);
                 Ok((at, planned))
             }
             Err(refusal) => {
@@ -87,14 +94,7 @@ impl Linker<'_> {
     ///
     /// # Errors
     /// The refusal for the caller; everything is undone but the addresses.
-    pub fn load_map(
-        &mut self,
-        name: &str,
-        image: ImageRef,
-        source: Area,
-        at: u64,
-        planned: &Planned,
-    ) -> Result<(), Refusal> {
+    pub fn load_map(&mut self, name: &str, source: Area, at: u64, planned: &Planned) -> Result<(), Refusal> {
         let layout = &planned.layout;
         let counts = PageCounts {
             text: pages(layout.text.size),
@@ -103,26 +103,20 @@ impl Linker<'_> {
         };
         let mut space = ModuleSpace::make(self.objects, self.space.spaces, name, at, counts)
             .map_err(|error| explain::module(name, error))?;
-        let filled = self.fill(name, image, layout, &mut space);
-        let mapped = filled.and_then(|functions| {
-            if planned.shared_pages != 0 {
-                self.make_region(name, planned.shared_pages)?;
-            }
-            Ok(functions)
+        let filled = self.fill(name, planned, &mut space);
+        let mapped = filled.and_then(|()| match planned.shared_pages {
+            0 => Ok(()),
+            count => self.make_region(name, count),
         });
-        let functions = match mapped {
-            Ok(functions) => functions,
-            Err(refusal) => {
-                self.destroy(space);
-                return Err(refusal);
-            }
-        };
+        if let Err(refusal) = mapped {
+            self.destroy(space);
+            return Err(refusal);
+        }
         let id = self.plan.module();
         self.loads_begun = self.loads_begun.wrapping_add(1);
         let (order, index_base) = (self.loads_begun, planned.log_index);
         let index_count = u32::try_from(layout.log_indices).unwrap_or(u32::MAX);
         self.modules[usize::from(id.index)] = Some(Loaded { space, source, order, index_base, index_count });
-        self.functions[usize::from(id.index)] = functions;
         self.tell_log_indices(name, planned);
         let texts = self.texts();
         let mut text = Text::new(self.objects, self.space.spaces, texts.into_iter());
@@ -136,36 +130,17 @@ impl Linker<'_> {
         Ok(())
     }
 
-    /// Writes the module's bytes through the mirror; gives the names of its functions.
-    fn fill(
-        &mut self,
-        name: &str,
-        image: ImageRef,
-        layout: &Layout,
-        space: &mut ModuleSpace,
-    ) -> Result<heapless::Vec<SymbolName, NAMED_ALIASES_MAX>, Refusal> {
-        let object =
-            Object::parse(self.store.image(image.size)).map_err(|error| explain::parse(name, error))?;
-        let start = space.at;
+    /// Copies the linked bytes to the module's pages, which are zeros where nothing is linked.
+    fn fill(&mut self, name: &str, planned: &Planned, space: &mut ModuleSpace) -> Result<(), Refusal> {
         // SAFETY: the module is in no stack yet, so that no thread has an address of it, and there is
         // no other view.
         let bytes = unsafe { space.bytes() };
-        for section in object.sections().filter(|section| section.kind.is_mapped()) {
-            let first = usize::try_from(layout.section(section.kind).0 - start).ok();
-            let size = usize::try_from(section.size).ok();
-            let piece = first.zip(size).and_then(|(first, size)| bytes.get_mut(first..first + size));
-            let Some(piece) = piece else {
-                return Err(Refusal::new(Errno::ENOEXEC, name, "a section lies outside of its pages"));
-            };
-            relocate(&object, layout, self.plan, section.kind, piece)
-                .map_err(|error| explain::relocate(name, &error))?;
-        }
-        space.publish(self.objects).map_err(|error| explain::object(name, error))?;
-        let function = |alias: kmod::Alias<'_>| {
-            let (function, _) = object.function_at(alias.implementation).unwrap_or(("", 0));
-            SymbolName::cut(function)
+        let linked = self.store.linked().get(..planned.linked);
+        let Some((place, linked)) = bytes.get_mut(..planned.linked).zip(linked) else {
+            return Err(Refusal::new(Errno::ENOEXEC, name, "a section lies outside of its pages"));
         };
-        Ok(object.aliases().take(NAMED_ALIASES_MAX).map(function).collect())
+        place.copy_from_slice(linked);
+        space.publish(self.objects, planned.layout.text_bytes).map_err(|error| explain::object(name, error))
     }
 
     fn make_region(&mut self, name: &str, count: u32) -> Result<(), Refusal> {
@@ -224,30 +199,39 @@ impl Linker<'_> {
     pub fn log_stream(&self) -> u16 {
         streams::LINK_DOMAIN + self.space.number
     }
+}
 
-    /// Log indices that no loaded module has: the next ones, and from the front again when they run out,
-    /// so that the strings of a module that has left can be decoded for as long as possible.
-    fn free_log_index(&self, count: u64) -> u32 {
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        let mut taken: heapless::Vec<(u32, u32), MODULES_MAX> = heapless::Vec::new();
-        for loaded in self.modules.iter().flatten() {
-            let _ = taken.push((loaded.index_base, loaded.index_base + loaded.index_count));
-        }
-        taken.sort_unstable();
-        let end = u32::try_from(LOG_INDEX_END).unwrap_or(u32::MAX);
-        for from in [self.next_log_index, self.first_log_index] {
-            let mut at = from;
-            for (low, high) in &taken {
-                if at < *high && at.saturating_add(count) > *low {
-                    at = *high;
-                }
-            }
-            if at.saturating_add(count) <= end {
-                return at;
+/// Log indices that no loaded module has: the next ones, and from the front again when they run out,
+/// so that the strings of a module that has left can be decoded for as long as possible.
+fn free_log_index(modules: &[Option<Loaded>], from: [u32; 2], count: u64) -> u32 {
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    let mut taken: heapless::Vec<(u32, u32), MODULES_MAX> = heapless::Vec::new();
+    for loaded in modules.iter().flatten() {
+        let _ = taken.push((loaded.index_base, loaded.index_base + loaded.index_count));
+    }
+    taken.sort_unstable();
+    let end = u32::try_from(LOG_INDEX_END).unwrap_or(u32::MAX);
+    for from in from {
+        let mut at = from;
+        for (low, high) in &taken {
+            if at < *high && at.saturating_add(count) > *low {
+                at = *high;
             }
         }
-        // Layout refuses it by the rule of its window.
-        end
+        if at.saturating_add(count) <= end {
+            return at;
+        }
+    }
+    // Layout refuses it by the rule of its window.
+    end
+}
+
+/// Notes the names of the functions behind a module's aliases, for people.
+fn name_functions(object: &Object<'_>, functions: &mut heapless::Vec<SymbolName, NAMED_ALIASES_MAX>) {
+    functions.clear();
+    for alias in object.aliases().take(NAMED_ALIASES_MAX) {
+        let (function, _) = object.function_at(alias.implementation).unwrap_or(("", 0));
+        let _ = functions.push(SymbolName::cut(function));
     }
 }
 

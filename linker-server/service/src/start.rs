@@ -5,12 +5,12 @@ use crate::linker::{Functions, Linker};
 use crate::replies::Replies;
 use crate::rows::DOMAIN_NAME;
 use crate::store::Store;
+use aarch64_reloc::{RelocError, RelocKind};
 use heapless::Vec;
 use kmod::base::Permission;
 use kmod::{BaseError, BaseObject};
 use linker_books::queue::Queue;
 use linker_core::image::BaseSource;
-use linker_core::relocate::{RelocateError, relocate_base};
 use linker_core::{CommitError, LINKER_TEXT_SIZE_MAX, LinkDomain, LinkPlan, PlanError, Transaction, Va};
 use linker_core::{affix, commit, plan_base};
 use linker_space::domain::{
@@ -43,8 +43,6 @@ pub enum StartError {
     Domain(DomainError),
     /// The base image's symbols are refused.
     Plan(PlanError),
-    /// The base image's own uses of its symbols cannot be re-pointed.
-    Relocate(RelocateError),
     /// The base image's text cannot be patched.
     Commit(CommitError),
 }
@@ -64,7 +62,6 @@ from! {
     ObjectError => Object,
     DomainError => Domain,
     PlanError => Plan,
-    RelocateError => Relocate,
     CommitError => Commit,
 }
 
@@ -115,13 +112,13 @@ pub fn start<'a>(
 
     let Tables { link, plan, functions } = tables;
     link.open(Va(LINKER_TEXT_AT), LINKER_TEXT_SIZE_MAX);
-    plan_base(link, &BaseSource { object: &base }, plan)?;
-    relocate_base(&base, plan, |at, kind, slot| {
+    let write = |at: Va, kind: RelocKind, slot: Va| {
         // SAFETY: the link domain has no thread yet.
         let field = unsafe { space.base_field(at.0, kind.width()) };
-        let field = field.ok_or(aarch64_reloc::RelocError::Truncated(kind, at.0))?;
+        let field = field.ok_or(RelocError::Truncated(kind, at.0))?;
         aarch64_reloc::apply(kind, at.0, slot.0, field)
-    })?;
+    };
+    plan_base(link, &mut BaseSource { object: &base, write }, plan)?;
     space.publish_base(objects)?;
     {
         let texts = space.texts.clone();

@@ -1,8 +1,8 @@
-//! Where images come from, and the one copy of each that is ever parsed.
+//! Where images come from, the one copy of each that is ever parsed, and the bytes that are made of it.
 //!
 //! The store's areas are mapped read-only, but others can write to the upload area at any time. So an
 //! image is copied once, word by word, into frames that only the linker server has, and everything after
-//! that sees the copy.
+//! that sees the copy. Planning a load makes the linked bytes beside it; mapping copies them to their pages.
 
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use linker_books::ledger::Account;
@@ -16,14 +16,19 @@ use strata_protocol::store::{Area, ImageRef};
 
 /// The largest image that is loaded.
 pub const IMAGE_SIZE_MAX: u64 = 1 << 20;
+/// The most linked bytes: those of the image, and what rounds text and constants up to pages.
+const LINKED_SIZE_MAX: u64 = IMAGE_SIZE_MAX + 2 * PAGE_SIZE;
 /// Where the copy lies in the linker server's address space.
 const COPY_AT: u64 = 0x11_0000_0000;
+/// Where the linked bytes lie.
+const LINKED_AT: u64 = 0x11_1000_0000;
 
-/// The store's areas and the room for the copy.
+/// The store's areas, the room for the copy and for the linked bytes.
 pub struct Store {
     archive: Region,
     upload: Region,
     copy: &'static mut [u8],
+    linked: &'static mut [u8],
 }
 
 /// Why an image cannot be copied.
@@ -41,26 +46,14 @@ impl Store {
     /// # Errors
     /// [`ObjectError`].
     pub fn new(objects: &mut Objects, start: &StartInfo) -> Result<Self, ObjectError> {
-        let untyped = objects.take_untyped(IMAGE_SIZE_MAX, Account::LINKER)?;
-        let tables = objects.take_untyped(4 * PAGE_SIZE, Account::LINKER)?;
-        let own = caps::slot::VSPACE;
-        make_tables(objects, tables, own, COPY_AT, COPY_AT + IMAGE_SIZE_MAX, Account::LINKER)?;
-        let count = u32::try_from(IMAGE_SIZE_MAX / PAGE_SIZE).expect("an image has fewer than 2^32 pages");
-        let frames = objects.carve(untyped, seL4_ARM_SmallPageObject, PAGE_BITS, count, Account::LINKER)?;
-        for page in 0..u64::from(count) {
-            let rights = seL4_CapRights::read_write();
-            let attributes = seL4_ARM_VMAttributes::data();
-            map(objects, frames + page, own, COPY_AT + page * PAGE_SIZE, rights, attributes)?;
-        }
-        let size = usize::try_from(IMAGE_SIZE_MAX).expect("a usize has 64 bits on AArch64");
-        // SAFETY: the frames were just made and mapped here and nowhere else; they are never unmapped,
-        // and no other reference to them exists.
-        let copy = unsafe { core::slice::from_raw_parts_mut(COPY_AT as *mut u8, size) };
+        let copy = make_room(objects, COPY_AT, IMAGE_SIZE_MAX)?;
+        let linked = make_room(objects, LINKED_AT, LINKED_SIZE_MAX)?;
         let none = Region::default();
         Ok(Self {
             archive: start.region(region::STORE).unwrap_or(none),
             upload: start.region(region::UPLOAD).unwrap_or(none),
             copy,
+            linked,
         })
     }
 
@@ -86,11 +79,17 @@ impl Store {
         Ok(())
     }
 
-    /// The copy of an image of this size.
+    /// The copy of an image of this size, and the room for its linked bytes.
     #[must_use]
-    pub fn image(&self, size: u64) -> &[u8] {
+    pub fn image(&mut self, size: u64) -> (&[u8], &mut [u8]) {
         let size = usize::try_from(size).unwrap_or(usize::MAX).min(self.copy.len());
-        &self.copy[..size]
+        (&self.copy[..size], self.linked)
+    }
+
+    /// What the last image that was planned has been linked to.
+    #[must_use]
+    pub fn linked(&self) -> &[u8] {
+        self.linked
     }
 
     /// The boot archive.
@@ -107,11 +106,35 @@ impl Store {
     }
 }
 
+/// Maps `size` bytes of fresh memory at `at`, for ever.
+fn make_room(objects: &mut Objects, at: u64, size: u64) -> Result<&'static mut [u8], ObjectError> {
+    let untyped = objects.take_untyped(size, Account::LINKER)?;
+    let tables = objects.take_untyped(4 * PAGE_SIZE, Account::LINKER)?;
+    let own = caps::slot::VSPACE;
+    make_tables(objects, tables, own, at, at + size, Account::LINKER)?;
+    let count = u32::try_from(size / PAGE_SIZE).expect("an image has fewer than 2^32 pages");
+    let frames = objects.carve(untyped, seL4_ARM_SmallPageObject, PAGE_BITS, count, Account::LINKER)?;
+    for page in 0..u64::from(count) {
+        let rights = seL4_CapRights::read_write();
+        let attributes = seL4_ARM_VMAttributes::data();
+        map(objects, frames + page, own, at + page * PAGE_SIZE, rights, attributes)?;
+    }
+    let size = usize::try_from(size).expect("a usize has 64 bits on AArch64");
+    // SAFETY: the frames were just made and mapped here and nowhere else; they are never unmapped,
+    // and no other reference to them exists.
+    Ok(unsafe { core::slice::from_raw_parts_mut(at as *mut u8, size) })
+}
+
 /// Copies bytes that others may write meanwhile: each is loaded once.
 fn copy_shared(from: u64, to: &mut [u8]) {
+    if !from.is_multiple_of(8) {
+        return copy_bytes(from, to);
+    }
+    // Eight words at a time: an image is long, and this is the larger part of copying it.
     let mut at = from;
-    let (words, rest) = to.as_chunks_mut::<8>();
-    if from.is_multiple_of(8) {
+    let (blocks, rest) = to.as_chunks_mut::<64>();
+    for block in blocks {
+        let (words, _) = block.as_chunks_mut::<8>();
         for word in words {
             // SAFETY: the caller has checked that the bytes lie in a mapped area, and the address is
             // aligned; whatever others store meanwhile, an atomic load is one value.
@@ -119,16 +142,13 @@ fn copy_shared(from: u64, to: &mut [u8]) {
             *word = value.to_ne_bytes();
             at += 8;
         }
-    } else {
-        for byte in words.as_flattened_mut() {
-            // SAFETY: as above, for a byte.
-            *byte = unsafe { &*(at as *const AtomicU8) }.load(Ordering::Relaxed);
-            at += 1;
-        }
     }
-    for byte in rest {
-        // SAFETY: as above, for a byte.
+    copy_bytes(at, rest);
+}
+
+fn copy_bytes(from: u64, to: &mut [u8]) {
+    for (at, byte) in (from..).zip(to) {
+        // SAFETY: as in `copy_shared`, for a byte.
         *byte = unsafe { &*(at as *const AtomicU8) }.load(Ordering::Relaxed);
-        at += 1;
     }
 }

@@ -184,7 +184,7 @@ impl Linker<'_> {
         let Some((at, planned)) = turn.and_then(|turn| Some((turn.addresses?, turn.planned?))) else {
             return Event::Refused(CoreErrno::EINVAL);
         };
-        match self.load_map(&name, image, image.area, at, &planned) {
+        match self.load_map(&name, image.area, at, &planned) {
             Ok(()) => {
                 let module = self.plan.module();
                 if let Some(turn) = self.turn.as_mut() {

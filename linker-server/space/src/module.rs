@@ -133,13 +133,13 @@ impl ModuleSpace {
         unsafe { core::slice::from_raw_parts_mut(mirror(self.at) as *mut u8, size) }
     }
 
-    /// Makes freshly written text visible to instruction fetch.
+    /// Makes the first `size` bytes of text, freshly written, visible to instruction fetch.
     ///
     /// # Errors
     /// [`ObjectError::Kernel`].
-    pub fn publish(&self, objects: &mut Objects) -> Result<(), ObjectError> {
+    pub fn publish(&self, objects: &mut Objects, size: u64) -> Result<(), ObjectError> {
         let Some(text) = self.pieces[0] else { return Ok(()) };
-        publish(objects, self.spaces, text.at, text.at + u64::from(text.count) * PAGE_SIZE)
+        publish(objects, self.spaces, text.at, text.at + size.min(u64::from(text.count) * PAGE_SIZE))
     }
 
     /// Unmaps every page from the link domain. From here on a stale address faults.

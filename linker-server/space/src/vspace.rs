@@ -160,17 +160,18 @@ pub fn make_tables(
     Ok(())
 }
 
-/// Makes whole pages of freshly written text visible to instruction fetch.
+/// Makes freshly written text visible to instruction fetch, page by page.
 ///
 /// # Errors
 /// [`ObjectError::Kernel`].
 pub fn publish(objects: &mut Objects, spaces: VSpaces, start: u64, end: u64) -> Result<(), ObjectError> {
-    let mut page = start;
-    while page < end {
-        // SAFETY: callers name pages of text, which `make_pages` has mapped in the mirror.
-        unsafe { clean_to_unification(mirror(page), mirror(page + PAGE_SIZE)) };
-        unify(objects, spaces, page, page + PAGE_SIZE)?;
-        page += PAGE_SIZE;
+    let mut from = start;
+    while from < end {
+        let to = end.min((from / PAGE_SIZE + 1) * PAGE_SIZE);
+        // SAFETY: callers name text, which `make_pages` has mapped in the mirror.
+        unsafe { clean_to_unification(mirror(from), mirror(to)) };
+        unify(objects, spaces, from, to)?;
+        from = to;
     }
     Ok(())
 }

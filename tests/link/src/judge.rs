@@ -101,6 +101,7 @@ fn judge_relocations(
     let theirs = &rulings[first..];
     equal("relocation count", module.relocation_count(kind), theirs.len())?;
     for (ours, theirs) in module.relocations(kind).zip(theirs) {
+        let ours = ours.map_err(|error| format!("a parsed module has a bad relocation: {error:?}"))?;
         equal("relocation place", (ours.offset, ours.kind.elf()), (theirs.offset, theirs.kind))?;
         let target = match ours.target {
             Target::Section(kind, offset) => Reference::Own(kind, offset),

@@ -54,7 +54,7 @@ pub fn relocated(module: &Object<'_>, kind: SectionKind, at: &Placement) -> Resu
         return Ok(Vec::new());
     };
     let mut bytes = section.bytes.to_vec();
-    for relocation in module.relocations(kind) {
+    for relocation in module.relocations(kind).map(|relocation| relocation.expect("the module was parsed")) {
         let place = at.addresses[kind.index()] + relocation.offset;
         let start = usize::try_from(relocation.offset).unwrap();
         apply(relocation.kind, place, at.address(relocation.target), &mut bytes[start..])?;

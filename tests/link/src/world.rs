@@ -4,11 +4,10 @@ use crate::machine::{Access, Machine, Memory, OUTSIDE, Stop};
 use kmod::base::Permission;
 use kmod::{BaseError, BaseObject, Object, ParseError};
 use linker_core::layout::LayoutError;
-use linker_core::relocate::RelocateError;
 use linker_core::{
     BaseSource, CommitError, Errno, LinkDomain, LinkPlan, LoadOptions, ModuleId, Name, ObjectSource,
-    PlanError, TextSpace, Va, Window, affix, commit, forget, layout, plan_base, plan_load, plan_unload,
-    relocate, relocate_base, revert,
+    PlanError, TextSpace, Va, Window, affix, commit, forget, layout, linked_size, plan_base, plan_load,
+    plan_unload, revert,
 };
 use std::fmt::Write;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -30,8 +29,6 @@ pub enum Refusal {
     Layout(LayoutError),
     /// By the plan.
     Plan(PlanError),
-    /// By relocation.
-    Relocate(RelocateError),
     /// By the commit.
     Commit(CommitError),
 }
@@ -44,7 +41,6 @@ impl Refusal {
             Self::Parse(_) | Self::Base(_) => Errno::ENOEXEC,
             Self::Layout(error) => error.errno(),
             Self::Plan(error) => error.errno(),
-            Self::Relocate(error) => error.errno(),
             Self::Commit(error) => error.errno(),
         }
     }
@@ -92,17 +88,17 @@ impl World {
         let object = BaseObject::parse(file).map_err(Refusal::Base)?;
         world.memory.map(LINKER_TEXT, LINKER_TEXT_SIZE as u64, Access::Text);
         world.domain.open(Va(LINKER_TEXT), LINKER_TEXT_SIZE);
-        plan_base(&world.domain, &BaseSource { object: &object }, &mut world.plan).map_err(Refusal::Plan)?;
-        for segment in object.segments() {
-            let mut bytes = segment.bytes.to_vec();
-            let size = bytes.len() as u64;
-            relocate_base(&object, &world.plan, |at, kind, slot| {
-                let Some(offset) = at.0.checked_sub(segment.address).filter(|offset| *offset < size) else {
-                    return Ok(());
-                };
-                aarch64_reloc::apply(kind, at.0, slot.0, &mut bytes[usize::try_from(offset).unwrap()..])
-            })
-            .map_err(Refusal::Relocate)?;
+        let mut segments: Vec<_> =
+            object.segments().map(|segment| (segment, segment.bytes.to_vec())).collect();
+        let write = |at: Va, kind, slot: Va| {
+            let (segment, bytes) =
+                segments.iter_mut().find(|(segment, _)| segment.contains(at.0)).expect("a site is mapped");
+            let offset = usize::try_from(at.0 - segment.address).unwrap();
+            aarch64_reloc::apply(kind, at.0, slot.0, &mut bytes[offset..])
+        };
+        let mut source = BaseSource { object: &object, write };
+        plan_base(&world.domain, &mut source, &mut world.plan).map_err(Refusal::Plan)?;
+        for (segment, bytes) in segments {
             let access = match segment.permission {
                 Permission::ReadExecute => Access::Text,
                 Permission::ReadOnly => Access::Constants,
@@ -122,28 +118,24 @@ impl World {
     /// # Errors
     /// [`Refusal`]; then the link domain and its memory are as they were.
     pub fn load(&mut self, file: &[u8]) -> Result<ModuleId, Refusal> {
-        let object = Object::parse(file).map_err(Refusal::Parse)?;
+        let object = Object::open(file).map_err(Refusal::Parse)?;
         let size = linker_core::layout::extent(&object);
         let start = self.free_pages(size);
         let window =
             Window { start: Va(start), size: MODULES + MODULES_SIZE - start, log_index: LOG_INDICES };
         let layout = layout(&object, window).map_err(Refusal::Layout)?;
-        let source = ObjectSource { object: &object, layout: &layout };
-        plan_load(&self.domain, &source, &self.options, &mut self.plan).map_err(Refusal::Plan)?;
-        let mut sections = Vec::new();
-        for section in object.sections().filter(|section| section.kind.is_mapped()) {
-            let mut bytes = vec![0; usize::try_from(section.size).unwrap()];
-            relocate(&object, &layout, &self.plan, section.kind, &mut bytes).map_err(Refusal::Relocate)?;
-            sections.push((section.kind, bytes));
-        }
+        let mut bytes = vec![0; usize::try_from(linked_size(&object, &layout)).unwrap()];
+        let mut source = ObjectSource { object: &object, layout: &layout, bytes: &mut bytes };
+        plan_load(&self.domain, &mut source, &self.options, &mut self.plan).map_err(|error| match error {
+            PlanError::Image(error) => Refusal::Parse(error),
+            error => Refusal::Plan(error),
+        })?;
         for (extent, access) in
             [(layout.text, Access::Text), (layout.rodata, Access::Constants), (layout.data, Access::Data)]
         {
             self.memory.map(extent.start.0, extent.size, access);
         }
-        for (kind, bytes) in sections {
-            self.memory.fill(layout.section(kind).0, &bytes);
-        }
+        self.memory.fill(layout.text.start.0, &bytes);
         let pages = Pages { id: self.plan.module(), start, size: layout.size() };
         if let Err(error) = affix(&mut self.plan, &mut self.domain, &mut self.memory) {
             self.memory.unmap(pages.start, pages.size);

@@ -21,7 +21,7 @@ fn variants(source: &str, name: &str) -> Vec<String> {
 fn the_document_names_every_error() {
     let sources = [
         (include_str!("../../../linker-server/kmod/src/elf.rs"), "ElfError"),
-        (include_str!("../../../linker-server/kmod/src/check.rs"), "ParseError"),
+        (include_str!("../../../linker-server/kmod/src/error.rs"), "ParseError"),
         (include_str!("../../../linker-server/kmod/src/base.rs"), "BaseError"),
     ];
     for (source, name) in sources {

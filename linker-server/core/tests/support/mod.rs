@@ -79,6 +79,8 @@ pub struct Image {
     pub aliases: Vec<AliasFacts>,
     pub imports: Vec<ImportFacts>,
     pub references: Vec<(Referent, ReferenceKind)>,
+    /// What each reference got when it was last planned.
+    pub values: Vec<Va>,
 }
 
 pub fn fingerprint(symbol: &str) -> u64 {
@@ -88,8 +90,8 @@ pub fn fingerprint(symbol: &str) -> u64 {
 impl Image {
     pub fn new(name: &str) -> Self {
         let commands = (1 << Command::Init as u32) | (1 << Command::Fini as u32);
-        let (aliases, imports, references) = (Vec::new(), Vec::new(), Vec::new());
-        Self { name: name.into(), start: 0, commands, aliases, imports, references }
+        let (aliases, imports, references, values) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { name: name.into(), start: 0, commands, aliases, imports, references, values }
     }
 
     pub fn alias(mut self, kind: AliasKind, symbol: &str) -> Self {
@@ -164,9 +166,11 @@ impl Source for Image {
         self.imports.get(index).copied()
     }
 
-    fn references(&self, each: &mut dyn FnMut(Reference) -> Result<(), PlanError>) -> Result<(), PlanError> {
+    fn link(&mut self, each: &mut dyn FnMut(Reference) -> Result<Va, PlanError>) -> Result<(), PlanError> {
+        self.values.clear();
         for (index, (referent, kind)) in self.references.iter().enumerate() {
-            each(Reference { at: self.site(index), referent: *referent, kind: *kind })?;
+            let value = each(Reference { at: self.site(index), referent: *referent, kind: *kind })?;
+            self.values.push(value);
         }
         Ok(())
     }
@@ -212,7 +216,7 @@ impl World {
         Self::with_base(base_image())
     }
 
-    pub fn with_base(base: Image) -> Self {
+    pub fn with_base(mut base: Image) -> Self {
         let mut world = Self {
             domain: Box::new(LinkDomain::EMPTY),
             plan: Box::new(LinkPlan::EMPTY),
@@ -222,7 +226,7 @@ impl World {
             options: LoadOptions::default(),
         };
         world.domain.open(Va(LINKER_TEXT), 64 << 10);
-        plan_base(&world.domain, &base, &mut world.plan).unwrap();
+        plan_base(&world.domain, &mut base, &mut world.plan).unwrap();
         world.write_image(&base);
         affix(&mut world.plan, &mut world.domain, &mut world.text).unwrap();
         commit(&mut world.plan, &mut world.domain, &mut world.text).unwrap();
@@ -234,10 +238,11 @@ impl World {
 
     /// What relocation does to an image.
     fn write_image(&mut self, image: &Image) {
-        for (index, (_, kind)) in image.references.iter().enumerate() {
+        for (index, ((_, kind), value)) in image.references.iter().zip(&image.values).enumerate() {
             if *kind != ReferenceKind::Address {
                 let at = image.site(index);
-                self.text.words.insert(at.0, self.plan.branch_at(at).unwrap().bits());
+                let branch = Branch::encode(at, *value, *kind == ReferenceKind::Call).unwrap();
+                self.text.words.insert(at.0, branch.bits());
             }
         }
     }
@@ -252,8 +257,8 @@ impl World {
     }
 
     pub fn plan_load(&mut self, image: &Image) -> Result<Image, PlanError> {
-        let image = self.place(image);
-        plan_load(&self.domain, &image, &self.options, &mut self.plan)?;
+        let mut image = self.place(image);
+        plan_load(&self.domain, &mut image, &self.options, &mut self.plan)?;
         Ok(image)
     }
 

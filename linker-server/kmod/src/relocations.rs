@@ -1,0 +1,160 @@
+//! The relocations of a module: each is checked as it is read, and read once by whoever applies it.
+
+use aarch64_reloc::RelocKind;
+
+use crate::elf::{RELA_SIZE, RelaEntry, SHN_UNDEF};
+use crate::error::ParseError;
+use crate::object::{Loaded, Object, SectionKind};
+
+/// What a relocation refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// A place in one of the module's own sections: the section and the offset, addend included. The offset may
+    /// equal the section's size, no more.
+    Section(SectionKind, u64),
+    /// `super_X`: the alias below the refine alias with this index. The addend is 0.
+    Super(usize),
+    /// The symbol of the import with this index. The addend is 0.
+    Import(usize),
+}
+
+/// A relocation of one section that obeys every rule of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Relocation {
+    /// Where in the section. The field ends inside the section's bytes.
+    pub offset: u64,
+    /// How.
+    pub kind: RelocKind,
+    /// What.
+    pub target: Target,
+    /// The instruction that stands there, which is of the kind's class; 0 where the field is data.
+    pub instruction: u32,
+}
+
+impl Object<'_> {
+    /// How many relocations a section has.
+    #[must_use]
+    pub fn relocation_count(&self, kind: SectionKind) -> usize {
+        self.loaded(kind).relocations.len()
+    }
+
+    /// Reads the relocations of a section, by ascending offset; their fields do not overlap.
+    ///
+    /// Each item is checked as it is read: an error says which rule does not hold, and whoever gets one has no use
+    /// for the image any more. An object from [`Object::parse`] gives none.
+    pub fn relocations(
+        &self,
+        section: SectionKind,
+    ) -> impl ExactSizeIterator<Item = Result<Relocation, ParseError>> {
+        let loaded = self.loaded(section);
+        let mut free = 0;
+        loaded.relocations.iter().enumerate().map(move |(index, bytes)| {
+            let relocation = self.read(section, &loaded, index, bytes, free)?;
+            free = relocation.offset + relocation.kind.width();
+            Ok(relocation)
+        })
+    }
+
+    /// Reads and checks one entry; fields before `free` are taken.
+    #[inline(always)]
+    fn read(
+        &self,
+        section: SectionKind,
+        loaded: &Loaded<'_>,
+        index: usize,
+        bytes: &[u8; RELA_SIZE],
+        free: u64,
+    ) -> Result<Relocation, ParseError> {
+        let entry = RelaEntry::decode(bytes);
+        let kind = RelocKind::from_elf(entry.kind).ok_or(ParseError::RelocationType(section, index))?;
+        let end = entry.offset.checked_add(kind.width());
+        if end.is_none_or(|end| end > loaded.size) {
+            return Err(ParseError::RelocationOutOfSection(section, index));
+        }
+        if entry.offset < free {
+            return Err(ParseError::RelocationOrder(section, index));
+        }
+        let instruction =
+            if kind.is_instruction() { read_instruction(section, loaded, index, entry, kind)? } else { 0 };
+        let target = self.target(section, index, entry)?;
+        check_target(loaded, section, index, kind, target)?;
+        Ok(Relocation { offset: entry.offset, kind, target, instruction })
+    }
+
+    /// What a relocation entry refers to.
+    pub(crate) fn target(
+        &self,
+        section: SectionKind,
+        index: usize,
+        entry: RelaEntry,
+    ) -> Result<Target, ParseError> {
+        let number = usize::try_from(entry.symbol).ok().filter(|number| *number != 0);
+        let symbol = number
+            .and_then(|number| self.elf.symbol(number))
+            .ok_or(ParseError::RelocationSymbol(section, index))?;
+        if symbol.section == SHN_UNDEF {
+            let target = self.undefined.target(entry.symbol);
+            let target = target.ok_or(ParseError::RelocationNotLoaded(section, index))?;
+            return if entry.addend == 0 {
+                Ok(target)
+            } else {
+                Err(ParseError::RelocationAddend(section, index))
+            };
+        }
+        let kind = self
+            .kind_of(symbol.section)
+            .filter(|kind| *kind != SectionKind::EhFrame)
+            .ok_or(ParseError::RelocationNotLoaded(section, index))?;
+        let offset = symbol
+            .value
+            .checked_add_signed(entry.addend)
+            .filter(|&offset| offset <= self.size_of(kind))
+            .ok_or(ParseError::TargetOutOfSection(section, index))?;
+        Ok(Target::Section(kind, offset))
+    }
+}
+
+/// A relocation of an instruction stands on an instruction of its class.
+fn read_instruction(
+    section: SectionKind,
+    loaded: &Loaded<'_>,
+    index: usize,
+    entry: RelaEntry,
+    kind: RelocKind,
+) -> Result<u32, ParseError> {
+    if section != SectionKind::Text {
+        return Err(ParseError::InstructionOutsideText(section, index));
+    }
+    if !entry.offset.is_multiple_of(4) {
+        return Err(ParseError::InstructionMisaligned(section, index));
+    }
+    let word = usize::try_from(entry.offset / 4).ok().and_then(|word| loaded.bytes.as_chunks().0.get(word));
+    let word = word.ok_or(ParseError::RelocationOutOfSection(section, index))?;
+    let word = u32::from_le_bytes(*word);
+    if kind.accepts(word) { Ok(word) } else { Err(ParseError::WrongInstruction(section, index)) }
+}
+
+/// Branches go to instructions; what is defined elsewhere is called or has its address taken, never read.
+fn check_target(
+    loaded: &Loaded<'_>,
+    section: SectionKind,
+    index: usize,
+    kind: RelocKind,
+    target: Target,
+) -> Result<(), ParseError> {
+    match target {
+        Target::Section(of, offset) if kind.is_branch() => {
+            // A branch stands in `.text`, so `loaded` is the section that the offset lies in.
+            let lands = of == SectionKind::Text && offset.is_multiple_of(4) && offset < loaded.size;
+            if lands { Ok(()) } else { Err(ParseError::BranchTarget(section, index)) }
+        }
+        Target::Section(..) => Ok(()),
+        Target::Super(_) | Target::Import(_) if kind.is_branch() && !kind.is_call() => {
+            Err(ParseError::BranchTarget(section, index))
+        }
+        Target::Super(_) | Target::Import(_) if kind.is_load_store() => {
+            Err(ParseError::ImportAsData(section, index))
+        }
+        Target::Super(_) | Target::Import(_) => Ok(()),
+    }
+}
