@@ -15,7 +15,7 @@ use strata_host::tables::Tables;
 
 use crate::build::{self, Images};
 use crate::progress;
-use crate::run::{until_stopped, virt};
+use crate::run::{machine, until_stopped};
 use crate::session::Session;
 use crate::test::AGENT;
 use crate::workspace::Workspace;
@@ -112,7 +112,7 @@ fn linking(workspace: &Workspace, json: Option<&Path>) -> Result<ExitCode> {
 
 /// The figures of one case, in a machine of its own.
 fn measure(images: &Images, case: &str) -> Result<Vec<Figure>> {
-    let mut qemu = virt(images, &format!("case={case}"));
+    let mut qemu = machine(images, &format!("case={case}"));
     qemu.icount = true;
     let mut session = Session::new(qemu.start()?, Tables::new(&images.tables));
     let status = until_stopped(&mut session, TIMEOUT)?;

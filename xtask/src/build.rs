@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use strata_host::model::Model;
+use strata_host::qemu::DEVICE_TREE;
 use strata_protocol::archive::Kind;
 
 use crate::archive::{self, Member};
@@ -32,7 +34,9 @@ pub(crate) const STRIPPED: &str = "stripped";
 pub(crate) struct Images {
     /// The boot archive.
     pub(crate) archive: PathBuf,
-    /// The bootable image with the system's root task.
+    /// The machine that the images are for.
+    pub(crate) model: Model,
+    /// The bootable image with the system's root task; the board's device tree lies beside it.
     pub(crate) kernel_image: PathBuf,
     /// The folder of unstripped files that log tables come from: `NAME`, and `NAME.kmod` for a module.
     pub(crate) tables: PathBuf,
@@ -83,7 +87,7 @@ pub(crate) fn all(workspace: &Workspace) -> Result<Images> {
         publish(&part.linked, &tables.join(part.file_name()))?;
     }
     publish(&root_elf, &tables.join(&root.name))?;
-    Ok(Images { archive, kernel_image, tables })
+    Ok(Images { model: workspace.model, archive, kernel_image, tables })
 }
 
 /// What an earlier build left, without looking at the sources.
@@ -93,7 +97,8 @@ pub(crate) fn as_built(workspace: &Workspace) -> Result<Images> {
         bail!("nothing is built yet");
     }
     let out = out_dir(workspace);
-    Ok(Images { archive: out.join(ARCHIVE), kernel_image, tables: out.join(TABLES) })
+    let model = workspace.model;
+    Ok(Images { model, archive: out.join(ARCHIVE), kernel_image, tables: out.join(TABLES) })
 }
 
 /// The kernel with another root task: an ELF file, or the name of a package that is one.
@@ -116,7 +121,7 @@ pub(crate) fn with_root(workspace: &Workspace, root: &str) -> Result<Images> {
     // Whatever runs as root task writes on the root task's stream.
     let tables = out.join(format!("{TABLES}-{stem}"));
     publish(&elf, &tables.join(&workspace.only(Role::RootTask)?.name))?;
-    Ok(Images { archive: out.join(ARCHIVE), kernel_image, tables })
+    Ok(Images { model: workspace.model, archive: out.join(ARCHIVE), kernel_image, tables })
 }
 
 fn image_with_root(workspace: &Workspace, root_elf: &Path, image: &Path) -> Result<()> {
@@ -124,7 +129,10 @@ fn image_with_root(workspace: &Workspace, root_elf: &Path, image: &Path) -> Resu
     let kernel =
         flatten(&read(&kernel_elf)?, By::Physical).with_context(|| kernel_elf.display().to_string())?;
     let user = flatten(&read(root_elf)?, By::Virtual).with_context(|| root_elf.display().to_string())?;
-    tools::write_if_changed(image, &kernel_image::assemble(&kernel, &user)?)
+    let board = workspace.model.board;
+    let device_tree = image.with_file_name(DEVICE_TREE);
+    tools::write_if_changed(&device_tree, &strata_host::device_tree::make(board, ""))?;
+    tools::write_if_changed(image, &kernel_image::assemble(&kernel, &user, board.load_address)?)
 }
 
 /// Builds what the boot archive holds, all Rust parts with one call of cargo.

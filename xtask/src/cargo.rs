@@ -19,6 +19,8 @@ pub(crate) const KERNEL_TARGET: &str = "aarch64-unknown-none-softfloat";
 pub(crate) fn cargo(workspace: &Workspace, verb: &str) -> Command {
     let mut command = Command::new("cargo");
     command.current_dir(&workspace.root).arg(verb);
+    // `boards/selected` and the kernel's linker script follow it.
+    command.env("STRATA_BOARD", workspace.model.board.name);
     // Without it only errors are compiled in, and the string tables are empty.
     if std::env::var_os("DEFMT_LOG").is_none() {
         command.env("DEFMT_LOG", "info");

@@ -8,14 +8,14 @@
 //! ```
 
 use anyhow::{Context, Result, bail};
-use microkernel_abi::image::{HEADER_OFFSET, HEADER_SIZE, LOAD_ADDRESS, MAGIC, VERSION};
+use microkernel_abi::image::{HEADER_OFFSET, HEADER_SIZE, MAGIC, VERSION};
 
 use crate::flatten::{Flat, PAGE};
 
 /// Puts the root task behind the kernel and fills in the header.
-pub(crate) fn assemble(kernel: &Flat, user: &Flat) -> Result<Vec<u8>> {
-    if kernel.base != LOAD_ADDRESS {
-        bail!("the kernel is linked for {:#x}, and QEMU loads it at {LOAD_ADDRESS:#x}", kernel.base);
+pub(crate) fn assemble(kernel: &Flat, user: &Flat, load_address: u64) -> Result<Vec<u8>> {
+    if kernel.base != load_address {
+        bail!("the kernel is linked for {:#x}, and the board loads it at {load_address:#x}", kernel.base);
     }
     let mut out = kernel.bytes.clone();
     let header =
@@ -40,6 +40,8 @@ pub(crate) fn assemble(kernel: &Flat, user: &Flat) -> Result<Vec<u8>> {
 mod tests {
     use super::*;
 
+    const LOAD_ADDRESS: u64 = 0x8_0000;
+
     fn kernel() -> Flat {
         Flat { base: LOAD_ADDRESS, entry: 0, bytes: vec![0; 8192] }
     }
@@ -47,7 +49,7 @@ mod tests {
     #[test]
     fn the_header_says_where_the_root_task_is() {
         let user = Flat { base: 0x40_0000, entry: 0x40_0123, bytes: vec![7; 4096] };
-        let image = assemble(&kernel(), &user).unwrap();
+        let image = assemble(&kernel(), &user, LOAD_ADDRESS).unwrap();
         let word = |at: usize| u64::from_le_bytes(image[at..at + 8].try_into().unwrap());
         assert_eq!(&image[0x40..0x48], b"STRATAKI");
         assert_eq!(word(0x48), 1);
@@ -61,8 +63,8 @@ mod tests {
         let user = Flat { base: 0, entry: 0, bytes: vec![0; 4096] };
         let mut code = kernel();
         code.bytes[HEADER_OFFSET] = 1;
-        assert!(assemble(&code, &user).is_err());
-        assert!(assemble(&Flat { base: LOAD_ADDRESS + PAGE, ..kernel() }, &user).is_err());
-        assert!(assemble(&Flat { bytes: vec![], ..kernel() }, &user).is_err());
+        assert!(assemble(&code, &user, LOAD_ADDRESS).is_err());
+        assert!(assemble(&Flat { base: LOAD_ADDRESS + PAGE, ..kernel() }, &user, LOAD_ADDRESS).is_err());
+        assert!(assemble(&Flat { bytes: vec![], ..kernel() }, &user, LOAD_ADDRESS).is_err());
     }
 }

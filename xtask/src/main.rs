@@ -18,6 +18,7 @@ mod run;
 mod script;
 mod session;
 mod sizes;
+mod specimen;
 mod test;
 mod tidy;
 mod tools;
@@ -28,11 +29,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use strata_host::model::Model;
 
 /// Build, run and test Strata.
 #[derive(Parser)]
 #[command(name = "x", version, about, disable_help_subcommand = true)]
 struct Cli {
+    /// The board: qemu-virt, raspi3 (QEMU: raspi3b), raspi4 (raspi4b).
+    #[arg(long, global = true, default_value = "qemu-virt")]
+    board: String,
+    /// The version of the GIC that QEMU's virt machine has: 2 or 3.
+    #[arg(long, global = true)]
+    gic: Option<u32>,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -59,7 +67,7 @@ enum Verb {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match dispatch(cli.verb) {
+    match dispatch(&cli) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("x: {error:#}");
@@ -68,25 +76,25 @@ fn main() -> ExitCode {
     }
 }
 
-fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
-    let workspace = workspace::Workspace::read()?;
-    match verb {
+fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
+    let workspace = workspace::Workspace::read(Model::new(&cli.board, cli.gic)?)?;
+    match &cli.verb {
         Verb::Build => build::all(&workspace).map(|_| ExitCode::SUCCESS),
         Verb::Image => {
             let images = build::all(&workspace)?;
             println!("{}", images.kernel_image.display());
             Ok(ExitCode::SUCCESS)
         }
-        Verb::Run(args) => run::run(&workspace, &args),
-        Verb::Test(args) => test::test(&workspace, &args),
-        Verb::Bench(args) => bench::bench(&workspace, &args),
+        Verb::Run(args) => run::run(&workspace, args),
+        Verb::Test(args) => test::test(&workspace, args),
+        Verb::Bench(args) => bench::bench(&workspace, args),
         Verb::Tidy => tidy::tidy(&workspace),
-        Verb::Trace(args) => run::trace(&workspace, &args),
+        Verb::Trace(args) => run::trace(&workspace, args),
         Verb::Sizes => sizes::sizes(&workspace),
     }
 }
 
-/// Where build products of xtask go: `target/strata`.
+/// Where build products of xtask go, a folder for each board: `target/strata/BOARD`.
 fn out_dir(workspace: &workspace::Workspace) -> PathBuf {
-    workspace.target.join("strata")
+    workspace.target.join("strata").join(workspace.model.board.name)
 }

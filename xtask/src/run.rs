@@ -17,19 +17,15 @@ use crate::build::{self, Images};
 use crate::interactive::{Keys, RawTerminal};
 use crate::script::{self, Console, Said};
 use crate::session::{Logs, Session};
+use crate::specimen;
 use crate::workspace::Workspace;
 
-/// The board that runs without hardware.
-const BOARD_DEFAULT: &str = "qemu-virt";
 /// How long a typed key may wait for the machine to be looked at.
 const KEY_LATENCY: Duration = Duration::from_millis(10);
 
 /// Arguments of `x run`.
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
-    /// The board.
-    #[arg(default_value = BOARD_DEFAULT)]
-    board: String,
     /// Run the script tests/demos/NAME.script.
     #[arg(long, conflicts_with = "script")]
     demo: Option<String>,
@@ -70,7 +66,7 @@ pub(crate) struct TraceArgs {
 }
 
 /// What `x trace` runs when no script is given.
-const TRACE_SCRIPT: &str = "modload bus_space_debug\ntrace on\nbus read4 rtc 0\ntrace dump\nquit\n";
+const TRACE_SCRIPT: &str = "modload bus_space_debug\ntrace on\nbus read4 $specimen $id\ntrace dump\nquit\n";
 
 impl RunArgs {
     fn boot_words(&self) -> String {
@@ -87,14 +83,14 @@ impl RunArgs {
 
 /// `x run`.
 pub(crate) fn run(workspace: &Workspace, args: &RunArgs) -> Result<ExitCode> {
-    check_board(workspace, &args.board)?;
     let text = match (&args.script, &args.demo) {
         (Some(path), _) => Some(read_script(path)?),
         (None, Some(demo)) => Some(read_script(workspace.root.join(format!("tests/demos/{demo}.script")))?),
         (None, None) => None,
     };
+    let text = text.map(|text| specimen::fill_in(&text, workspace.model.board));
     let images = images(workspace, args)?;
-    let mut qemu = virt(&images, &args.boot_words());
+    let mut qemu = machine(&images, &args.boot_words());
     qemu.icount = args.icount;
     qemu.extra.extend(["-s", "-S"].into_iter().filter(|_| args.gdb).map(str::to_owned));
     let machine = qemu.start()?;
@@ -110,14 +106,16 @@ pub(crate) fn run(workspace: &Workspace, args: &RunArgs) -> Result<ExitCode> {
 /// `x trace`.
 pub(crate) fn trace(workspace: &Workspace, args: &TraceArgs) -> Result<ExitCode> {
     let text = args.script.as_deref().map_or_else(|| Ok(TRACE_SCRIPT.to_owned()), read_script)?;
+    let text = specimen::fill_in(&text, workspace.model.board);
     let images = build::all(workspace)?;
-    let session = Session::new(virt(&images, "").start()?, Tables::new(&images.tables));
+    let session = Session::new(machine(&images, "").start()?, Tables::new(&images.tables));
     scripted(&text, session, Duration::from_secs(60))
 }
 
-/// The virt machine with these images. Frames are always understood here, so the target is always told so.
-pub(crate) fn virt(images: &Images, boot_words: &str) -> Qemu {
+/// The machine with these images. Frames are always understood here, so the target is always told so.
+pub(crate) fn machine(images: &Images, boot_words: &str) -> Qemu {
     Qemu {
+        model: images.model,
         image: images.kernel_image.clone(),
         bootargs: format!("host=1 {}", boot_words.trim()).trim().to_owned(),
         icount: false,
@@ -131,16 +129,6 @@ fn images(workspace: &Workspace, args: &RunArgs) -> Result<Images> {
         (None, true) => build::as_built(workspace),
         (None, false) => build::all(workspace),
     }
-}
-
-fn check_board(workspace: &Workspace, board: &str) -> Result<()> {
-    if board == BOARD_DEFAULT {
-        return Ok(());
-    }
-    if workspace.packages.contains_key(board) {
-        bail!("{board} is hardware: its image is built and flashed, QEMU runs {BOARD_DEFAULT} only");
-    }
-    bail!("no board is called {board}; there is {BOARD_DEFAULT}");
 }
 
 fn read_script(path: impl AsRef<Path>) -> Result<String> {
@@ -163,9 +151,9 @@ pub(crate) fn demos(workspace: &Workspace, images: &Images) -> Result<()> {
         .collect::<Result<Vec<_>>>()?;
     scripts.sort();
     for path in scripts {
-        let session = Session::new(virt(images, "").start()?, Tables::new(&images.tables));
-        scripted(&read_script(&path)?, session, Duration::from_secs(60))
-            .with_context(|| path.display().to_string())?;
+        let session = Session::new(machine(images, "").start()?, Tables::new(&images.tables));
+        let text = specimen::fill_in(&read_script(&path)?, workspace.model.board);
+        scripted(&text, session, Duration::from_secs(60)).with_context(|| path.display().to_string())?;
     }
     Ok(())
 }
@@ -273,11 +261,13 @@ fn keyboard() -> Receiver<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use strata_host::model::Model;
 
     #[test]
     fn the_target_is_always_told_that_a_host_listens() {
-        let images = Images { archive: "a".into(), kernel_image: "k".into(), tables: "t".into() };
-        assert_eq!(virt(&images, "").bootargs, "host=1");
-        assert_eq!(virt(&images, " case=r01 seed=7").bootargs, "host=1 case=r01 seed=7");
+        let model = Model::new("qemu-virt", None).unwrap();
+        let images = Images { model, archive: "a".into(), kernel_image: "k".into(), tables: "t".into() };
+        assert_eq!(machine(&images, "").bootargs, "host=1");
+        assert_eq!(machine(&images, " case=r01 seed=7").bootargs, "host=1 case=r01 seed=7");
     }
 }

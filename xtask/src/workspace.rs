@@ -8,6 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use strata_host::model::Model;
 
 /// Who may import whom; `docs` and STYLE call them layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -83,6 +84,8 @@ pub(crate) struct Workspace {
     pub(crate) target: PathBuf,
     /// The packages, by name.
     pub(crate) packages: BTreeMap<String, Package>,
+    /// The board that images are built for, and the machine that they run on.
+    pub(crate) model: Model,
 }
 
 #[derive(Deserialize)]
@@ -130,7 +133,7 @@ struct Strata {
 
 impl Workspace {
     /// Asks cargo.
-    pub(crate) fn read() -> Result<Self> {
+    pub(crate) fn read(model: Model) -> Result<Self> {
         let output = Command::new("cargo")
             .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
             .output()
@@ -138,15 +141,15 @@ impl Workspace {
         if !output.status.success() {
             bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
         }
-        Self::parse(&output.stdout)
+        Self::parse(&output.stdout, model)
     }
 
-    fn parse(json: &[u8]) -> Result<Self> {
+    fn parse(json: &[u8], model: Model) -> Result<Self> {
         let raw: RawMetadata =
             serde_json::from_slice(json).context("cargo metadata is not what was expected")?;
         let packages =
             raw.packages.into_iter().map(|package| (package.name.clone(), Package::from(package))).collect();
-        Ok(Self { root: raw.workspace_root, target: raw.target_directory, packages })
+        Ok(Self { root: raw.workspace_root, target: raw.target_directory, packages, model })
     }
 
     /// Packages of a role, by name.
@@ -211,6 +214,10 @@ impl From<RawPackage> for Package {
 mod tests {
     use super::*;
 
+    fn virt() -> Model {
+        Model::new("qemu-virt", None).unwrap()
+    }
+
     #[test]
     fn a_package_says_what_it_is() {
         let json = br#"{"workspace_root":"/w","target_directory":"/w/target","packages":[
@@ -219,7 +226,7 @@ mod tests {
              "dependencies":[{"name":"kmod-api","kind":null,"path":"/w/api"},{"name":"proptest","kind":"dev","path":null}]},
             {"name":"kernel","manifest_path":"/w/k/Cargo.toml","metadata":{"strata":{"layer":"image","role":"kernel"}},
              "targets":[{"name":"kernel","kind":["bin"]}],"dependencies":[]}]}"#;
-        let workspace = Workspace::parse(json).unwrap();
+        let workspace = Workspace::parse(json, virt()).unwrap();
         let hello = &workspace.packages["hello"];
         assert_eq!((hello.layer, hello.role), (Some(Layer::Module), None));
         assert_eq!(hello.imports, ["kmod-api"]);
@@ -234,6 +241,6 @@ mod tests {
         let json = br#"{"workspace_root":"/w","target_directory":"/t","packages":[
             {"name":"a","manifest_path":"/w/a/Cargo.toml","metadata":{"strata":{"layer":"image","roll":"kernel"}},
              "targets":[],"dependencies":[]}]}"#;
-        assert!(Workspace::parse(json).is_err());
+        assert!(Workspace::parse(json, virt()).is_err());
     }
 }

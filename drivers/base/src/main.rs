@@ -9,9 +9,9 @@ mod log_exports;
 mod records;
 mod stubs;
 
-use board::Device;
+use board::{device, has};
 use kmod_api::kmod::records::{API_VERSION, BASE_MAGIC, BaseInfo, FORMAT_VERSION, ServerRecord, padded};
-use qemu_virt::BOARD;
+use selected_board::BOARD;
 use strata_protocol::domain::ServerStart;
 
 /// An address that the static linker fills in.
@@ -67,7 +67,7 @@ const fn server(name: &'static str, entry: Entry, needs: Needs) -> ServerRecord<
         reserved: [0; 16],
     };
     if !matches!(needs, Needs::Nothing) {
-        let device = device(name);
+        let device = device(BOARD, name);
         record.device_paddr = device.registers.start;
         record.device_size = device.registers.size;
         if let (Needs::RegistersAndInterrupt, Some(irq)) = (needs, device.irq) {
@@ -77,29 +77,29 @@ const fn server(name: &'static str, entry: Entry, needs: Needs) -> ServerRecord<
     record
 }
 
-/// The board's device of this name; one that it does not have stops the build.
-const fn device(name: &str) -> &'static Device {
-    let mut i = 0;
-    while !is_same(BOARD.devices[i].name.as_bytes(), name.as_bytes()) {
-        i += 1;
-    }
-    &BOARD.devices[i]
+/// Servers of devices that not every board has: one, or none.
+macro_rules! if_board_has {
+    ($static:ident: $name:literal, $entry:path, $needs:expr) => {
+        #[used]
+        #[unsafe(link_section = ".modlink.server")]
+        static $static: [ServerRecord<Entry>; has(BOARD, $name) as usize] = {
+            const HAS: bool = has(BOARD, $name);
+            const fn records<const N: usize>() -> [ServerRecord<Entry>; N] {
+                [const { server($name, $entry, if HAS { $needs } else { Needs::Nothing }) }; N]
+            }
+            records()
+        };
+    };
 }
 
-const fn is_same(a: &[u8], b: &[u8]) -> bool {
-    let mut i = 0;
-    while i < a.len() && i < b.len() && a[i] == b[i] {
-        i += 1;
-    }
-    i == a.len() && i == b.len()
-}
+if_board_has!(RTC: "rtc", driver_server::rtc::entry, Needs::Registers);
+if_board_has!(SPI: "spi", driver_server::bare::entry, Needs::Registers);
 
 #[used]
 #[unsafe(link_section = ".modlink.server")]
-static SERVERS: [ServerRecord<Entry>; 6] = [
+static SERVERS: [ServerRecord<Entry>; 5] = [
     server("uart", driver_server::uart::entry, Needs::RegistersAndInterrupt),
-    server("rtc", driver_server::rtc::entry, Needs::Registers),
-    server("hole", driver_server::hole::entry, Needs::Registers),
+    server("hole", driver_server::bare::entry, Needs::Registers),
     server("demo", driver_server::demo::entry, Needs::Nothing),
     server("demo2", driver_server::demo::entry, Needs::Nothing),
     server("bench", driver_server::bench::entry, Needs::Nothing),

@@ -11,11 +11,11 @@
 #![cfg(target_arch = "aarch64")]
 
 pub mod asking;
+pub mod bare;
 pub mod bench;
 pub mod demo;
 pub mod device;
 pub mod events;
-pub mod hole;
 pub mod rtc;
 pub mod server;
 pub mod uart;

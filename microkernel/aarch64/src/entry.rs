@@ -6,7 +6,6 @@ use crate::uart::Uart;
 use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::fmt;
-use core::sync::atomic::{AtomicU64, Ordering};
 use microkernel_abi::SMP;
 use microkernel_core::handle::Tcb;
 use microkernel_core::{CoreId, Kernel, Machine, UserFault};
@@ -79,9 +78,9 @@ fn this_core() -> CoreId {
 }
 
 fn take_interrupts(kernel: &mut Kernel<Hardware>) {
-    if let Some((irq, word)) = kernel.m.gic.acknowledge() {
+    if let Some((irq, word)) = kernel.m.interrupts.acknowledge() {
         kernel.interrupt(irq);
-        kernel.m.gic.end(word);
+        kernel.m.interrupts.end(word);
     }
 }
 
@@ -132,15 +131,21 @@ extern "C" fn kernel_failed(syndrome: u64, address: u64, pc: u64, flags: u64) ->
     fatal(format_args!("exception at EL1: esr {syndrome:#x} far {address:#x} pc {pc:#x} spsr {flags:#x}"))
 }
 
-/// Physical address of the console, from when it is mapped; for messages before there is a kernel.
-static CONSOLE: AtomicU64 = AtomicU64::new(0);
+struct Console(UnsafeCell<Option<Uart>>);
+
+// SAFETY: set once during boot on one core, read afterwards.
+unsafe impl Sync for Console {}
+
+/// The console, from when it is mapped; for messages before there is a kernel.
+static CONSOLE: Console = Console(UnsafeCell::new(None));
 
 /// Lets [`fatal`] be heard from now on.
 ///
 /// # Safety
-/// A PL011 at this physical address is mapped as device memory in the direct map.
-pub unsafe fn set_console(physical: u64) {
-    CONSOLE.store(physical, Ordering::Relaxed);
+/// Called once, during boot.
+pub unsafe fn set_console(uart: Uart) {
+    // SAFETY: boot, one core: nobody reads it meanwhile.
+    unsafe { *CONSOLE.0.get() = Some(uart) };
 }
 
 /// The console before there is a kernel.
@@ -160,12 +165,10 @@ pub fn fatal(text: fmt::Arguments<'_>) -> ! {
         kernel.print(format_args!("\nkernel panic: {text}\n"));
         kernel.m.halt()
     }
-    let console = CONSOLE.load(Ordering::Relaxed);
-    if console != 0 {
-        // SAFETY: `set_console` was promised that the registers are mapped.
-        let mut early = Early(unsafe { Uart::new(console) });
+    // SAFETY: nothing else runs any more.
+    if let Some(uart) = unsafe { *CONSOLE.0.get() } {
         // The sink never fails.
-        let _ = fmt::Write::write_fmt(&mut early, format_args!("\nkernel panic: {text}\n"));
+        let _ = fmt::Write::write_fmt(&mut Early(uart), format_args!("\nkernel panic: {text}\n"));
     }
     loop {
         registers::wfi();

@@ -1,6 +1,6 @@
 //! The core's machine, as this hardware does it.
 use crate::cache::{self, address};
-use crate::gic::Gic;
+use crate::interrupts::Interrupts;
 use crate::registers;
 use crate::uart::Uart;
 use crate::{fpu, lock, tables};
@@ -15,7 +15,7 @@ const FPU_OPEN: u64 = 3 << 20;
 
 /// The machine.
 pub struct Hardware {
-    pub(crate) gic: Gic,
+    pub(crate) interrupts: Interrupts,
     pub(crate) uart: Uart,
     /// Timer ticks of a kernel tick.
     interval: u64,
@@ -23,15 +23,15 @@ pub struct Hardware {
 
 impl Hardware {
     /// Takes the devices over and starts the tick.
-    pub fn new(gic: Gic, uart: Uart) -> Self {
+    pub fn new(interrupts: Interrupts, uart: Uart) -> Self {
         registers::set_mdscr_el1(0);
         registers::set_pmuserenr_el0(0);
         registers::set_cntkctl_el1(COUNTERS);
         registers::set_cpacr_el1(0);
         registers::set_cntp_ctl_el0(0);
         let interval = registers::cntfrq_el0() / 1_000_000 * TICK_US;
-        let mut hardware = Self { gic, uart, interval };
-        hardware.gic.mask(IRQ_TICK, false);
+        let mut hardware = Self { interrupts, uart, interval };
+        hardware.interrupts.mask(IRQ_TICK, false);
         hardware.tick_rearm();
         registers::set_cntv_ctl_el0(1);
         hardware
@@ -42,12 +42,12 @@ impl Hardware {
         // What the other core is to find must be there when the interrupt is (Arm IHI 0048, 3.1.2: memory is ordered
         // before the write that generates a software interrupt by a DSB only).
         registers::dsb_ishst();
-        self.gic.raise(irq, core.index() as u64);
+        self.interrupts.raise(irq, core.index() as u64);
     }
 
     /// Interrupts of the controller.
     pub fn irqs(&self) -> u64 {
-        self.gic.irqs()
+        self.interrupts.irqs()
     }
 }
 
@@ -126,15 +126,15 @@ impl Machine for Hardware {
     }
 
     fn irq_mask(&mut self, irq: u64, masked: bool) {
-        self.gic.mask(irq, masked);
+        self.interrupts.mask(irq, masked);
     }
 
     fn irq_trigger(&mut self, irq: u64, edge: bool) {
-        self.gic.trigger(irq, edge);
+        self.interrupts.trigger(irq, edge);
     }
 
     fn irq_route(&mut self, irq: u64, core: CoreId) {
-        self.gic.route(irq, core.index() as u64);
+        self.interrupts.route(irq, core.index() as u64);
     }
 
     #[inline(always)]
@@ -144,7 +144,7 @@ impl Machine for Hardware {
     }
 
     fn irq_raise(&mut self, irq: u64, core: u64) {
-        self.gic.raise(irq, core);
+        self.interrupts.raise(irq, core);
     }
 
     fn tick_rearm(&mut self) {

@@ -2,17 +2,23 @@
 //!
 //! `start` brings a core from reset to Rust in the upper half; `tables` makes the kernel's own
 //! translation tables; `vectors` is the way in and out of the kernel; `entry` connects it to
-//! `microkernel-core`; `hardware` is the core's `Machine`; `lock` keeps cores apart. Assembly is in `start`, `vectors` and in
-//! single instructions of `registers`, `cache` and `fpu`.
+//! `microkernel-core`; `hardware` is the core's `Machine`; `lock` keeps cores apart; `interrupts` is the interrupt
+//! controller, whichever the board has. Assembly is in `start`, `vectors` and in single instructions of `registers`,
+//! `cache` and `fpu`.
 #![no_std]
 #![cfg(target_arch = "aarch64")]
 
+mod bcm2836;
 mod cache;
+pub mod cores;
 mod entry;
 mod fpu;
-mod gic;
+mod gicv2;
+mod gicv3;
 mod hardware;
+mod interrupts;
 mod lock;
+mod mmio;
 mod registers;
 mod start;
 pub mod tables;
@@ -20,6 +26,7 @@ mod uart;
 mod vectors;
 
 pub use entry::{fatal, run, set_console};
-pub use gic::Gic;
 pub use hardware::Hardware;
-pub use uart::Uart;
+pub use interrupts::Interrupts;
+pub use mmio::change_register;
+pub use uart::{Speed, Uart};

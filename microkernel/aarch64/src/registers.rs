@@ -44,6 +44,38 @@ read! {
     /// Block size of DC ZVA.
     dczid_el0, "dczid_el0"
 }
+read! {
+    /// Which core this is.
+    mpidr_el1, "mpidr_el1"
+}
+read! {
+    /// GICv3: takes the next interrupt of group 1.
+    icc_iar1_el1, "icc_iar1_el1"
+}
+write! {
+    /// GICv3: ends an interrupt of group 1.
+    set_icc_eoir1_el1, "icc_eoir1_el1"
+}
+write! {
+    /// GICv3: system registers are used.
+    set_icc_sre_el1, "icc_sre_el1"
+}
+write! {
+    /// GICv3: the priority that an interrupt must have.
+    set_icc_pmr_el1, "icc_pmr_el1"
+}
+write! {
+    /// GICv3: how interrupts are ended.
+    set_icc_ctlr_el1, "icc_ctlr_el1"
+}
+write! {
+    /// GICv3: group 1 on or off.
+    set_icc_igrpen1_el1, "icc_igrpen1_el1"
+}
+write! {
+    /// GICv3: raises a software interrupt of group 1.
+    set_icc_sgi1r_el1, "icc_sgi1r_el1"
+}
 write! {
     /// Virtual timer: ticks from now.
     set_cntv_tval_el0, "cntv_tval_el0"

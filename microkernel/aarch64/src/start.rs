@@ -1,8 +1,9 @@
-//! From the loader to Rust: EL2 to EL1, first translation tables, stack. Assembly.
+//! From the loader to Rust: EL3 or EL2 to EL1, first translation tables, stack. Assembly.
 //!
 //! The image starts with a branch; the header for the root task follows at 0x40. On entry the MMU is
-//! off, x0 holds the device tree's address. The first tables map the one GiB that the image is in,
-//! twice: where it is, so that the next instruction exists, and in the direct map.
+//! off, x0 holds the device tree's address. The first tables map memory of the one GiB that the image is in,
+//! twice: where it is, so that the next instruction exists, and in the direct map. They map no device: a
+//! processor may look ahead in whatever is mapped as memory.
 use core::arch::global_asm;
 use microkernel_abi::image::{HEADER_OFFSET, HEADER_SIZE};
 
@@ -21,10 +22,25 @@ image_header:
 start:
     msr     daifset, #0xf
     mov     x19, x0
-    // One core only; the others sleep.
+    // One core only; the others sleep. Nothing interrupts them.
     mrs     x1, mpidr_el1
     and     x1, x1, #0xff
     cbnz    x1, sleep
+    mrs     x1, CurrentEL
+    cmp     x1, #(3 << 2)
+    b.ne    below_el3
+
+    // EL3: the lower levels are non-secure and AArch64, HVC works, nothing traps; then leave for EL2h.
+    mov     x1, #{scr}
+    msr     scr_el3, x1
+    msr     cptr_el3, xzr
+    mov     x1, #0x3c9
+    msr     spsr_el3, x1
+    adr     x1, below_el3
+    msr     elr_el3, x1
+    eret
+
+below_el3:
     mrs     x1, CurrentEL
     cmp     x1, #(2 << 2)
     b.ne    at_el1
@@ -42,14 +58,22 @@ start:
     msr     vpidr_el2, x1
     mrs     x1, mpidr_el1
     msr     vmpidr_el2, x1
-    mov     x1, #0x3c5
+    // A GICv3's processor interface: system registers, for EL1 too (ID_AA64PFR0_EL1.GIC, ICC_SRE_EL2).
+    mrs     x1, id_aa64pfr0_el1
+    ubfx    x1, x1, #24, #4
+    cbz     x1, 1f
+    mov     x1, #0xf
+    msr     icc_sre_el2, x1
+    isb
+    msr     ich_hcr_el2, xzr
+1:  mov     x1, #0x3c5
     msr     spsr_el2, x1
     adr     x1, at_el1
     msr     elr_el2, x1
     eret
 
 at_el1:
-    // boot_l0[0] -> boot_l1; boot_l1[this GiB] = block: normal memory, inner shareable, accessed.
+    // boot_l0[0] -> boot_l1; boot_l1[this GiB] -> boot_l2; there 2 MiB blocks: normal memory, inner shareable, accessed.
     adrp    x1, boot_l0
     add     x1, x1, :lo12:boot_l0
     adrp    x2, boot_l1
@@ -58,10 +82,18 @@ at_el1:
     str     x3, [x1]
     adr     x4, _start
     lsr     x4, x4, #30
+    adrp    x3, boot_l2
+    add     x3, x3, :lo12:boot_l2
+    orr     x5, x3, #3
+    str     x5, [x2, x4, lsl #3]
     lsl     x5, x4, #30
     mov     x6, #0x701
     orr     x5, x5, x6
-    str     x5, [x2, x4, lsl #3]
+    ldr     x6, =__early_blocks
+2:  str     x5, [x3], #8
+    add     x5, x5, #(1 << 21)
+    subs    x6, x6, #1
+    b.ne    2b
     dsb     sy
 
     // MAIR: 0 normal write-back, 1 Device-nGnRnE.
@@ -99,7 +131,7 @@ upper_half:
     mov     x30, xzr
     bl      kernel_main
 sleep:
-    wfe
+    wfi
     b       sleep
 
     .section .bss.boot_tables, "aw", %nobits
@@ -108,12 +140,18 @@ boot_l0:
     .zero   4096
 boot_l1:
     .zero   4096
+boot_l2:
+    .zero   4096
 "#,
     header_offset = const HEADER_OFFSET,
     header_size = const HEADER_SIZE,
     tcr = const TCR,
     sctlr = const SCTLR,
+    scr = const SCR,
 );
+
+/// SCR_EL3: NS, RES1, HCE, RW.
+const SCR: u64 = 1 | 3 << 4 | 1 << 8 | 1 << 10;
 
 /// T0SZ = T1SZ = 16; walks of both halves write-back write-allocate, inner shareable; TG1 = 4 KiB; AS = 16 bits.
 const TCR: u64 = {

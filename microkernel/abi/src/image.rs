@@ -10,8 +10,6 @@ pub const HEADER_OFFSET: usize = 0x40;
 pub const MAGIC: [u8; 8] = *b"STRATAKI";
 /// The version that this kernel reads.
 pub const VERSION: u32 = 1;
-/// Where the raw image is loaded on QEMU virt.
-pub const LOAD_ADDRESS: u64 = 0x4008_0000;
 /// Alignment of `user_image_offset`, `user_image_size` and `user_virt_base`.
 pub const USER_IMAGE_ALIGN: u64 = 4096;
 

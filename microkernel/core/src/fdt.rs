@@ -1,4 +1,5 @@
-//! The little that the kernel reads from a flattened device tree: its size, and where memory is.
+//! The little that the kernel reads from a flattened device tree: its size, where memory is, what of it is reserved, and
+//! where a device of a kind is.
 
 /// A range of physical addresses, the end not included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -75,38 +76,77 @@ impl<'a> Fdt<'a> {
 
     /// Calls `found` for each range of memory.
     pub fn memory(&self, mut found: impl FnMut(Range)) -> Option<()> {
-        let mut at = 0;
+        self.nodes(|node| {
+            if node.depth == 2 && (node.name == b"memory" || node.name.starts_with(b"memory@")) {
+                node.registers(&mut found)?;
+            }
+            Some(())
+        })
+    }
+
+    /// Calls `found` for each range that the tree's memory reservation block keeps from everybody.
+    pub fn reserved(&self, mut found: impl FnMut(Range)) -> Option<()> {
+        let mut at = index(word(self.bytes, RESERVATIONS)?)?;
+        loop {
+            let entry = self.bytes.get(at..at.checked_add(16)?)?;
+            let (start, size) = (cells(&entry[..8]), cells(&entry[8..]));
+            if size == 0 {
+                return Some(());
+            }
+            found(Range { start, end: start.checked_add(size)? });
+            at += 16;
+        }
+    }
+
+    /// The first registers of the first device that is called `compatible` and has no status but "okay", as the
+    /// processor addresses them.
+    pub fn device(&self, compatible: &str) -> Option<Range> {
+        let mut first = None;
+        self.nodes(|node| {
+            let named = |name: &[u8]| name == compatible.as_bytes();
+            let usable = node.status.is_empty() || node.status.starts_with(b"ok");
+            if first.is_none() && usable && node.compatible.split(|&byte| byte == 0).any(named) {
+                let mut registers = None;
+                node.registers(&mut |range| {
+                    registers.get_or_insert(range);
+                })?;
+                first = registers.and_then(|range| node.translated(range));
+            }
+            Some(())
+        })?;
+        first
+    }
+
+    /// Calls `visit` for each node when all of its properties are known. `None` where the tree is damaged, or `visit`
+    /// says so.
+    fn nodes(&self, mut visit: impl FnMut(&Node<'a, '_>) -> Option<()>) -> Option<()> {
+        let mut path = [Level::default(); DEPTH_MAX];
         let mut depth = 0_usize;
-        let (mut address_cells, mut size_cells) = (2, 1);
-        let mut in_memory = false;
+        let mut open = false;
+        let mut at = 0;
         loop {
             let token = word(self.structure, at)?;
             at += 4;
+            // Properties come before the nodes below: a node is known when the next one begins or it ends.
+            if matches!(token, BEGIN_NODE | END_NODE) && core::mem::take(&mut open) {
+                visit(&Node::at(&path[..depth])?)?;
+            }
             match token {
                 BEGIN_NODE => {
                     let rest = self.structure.get(at..)?;
                     let length = rest.iter().position(|&byte| byte == 0)?;
-                    let name = &rest[..length];
+                    *path.get_mut(depth)? = Level { name: &rest[..length], ..Level::default() };
                     depth += 1;
-                    in_memory = depth == 2 && (name == b"memory" || name.starts_with(b"memory@"));
+                    open = true;
                     at += (length + 1).next_multiple_of(4);
                 }
-                END_NODE => {
-                    depth = depth.checked_sub(1)?;
-                    in_memory = false;
-                }
+                END_NODE => depth = depth.checked_sub(1)?,
                 PROP => {
                     let length = index(word(self.structure, at)?)?;
                     let name = self.strings.get(index(word(self.structure, at + 4)?)?..)?;
                     let value = self.structure.get(at + 8..(at + 8).checked_add(length)?)?;
                     at += 8 + length.next_multiple_of(4);
-                    if depth == 1 && name.starts_with(b"#address-cells\0") {
-                        address_cells = index(word(value, 0)?)?;
-                    } else if depth == 1 && name.starts_with(b"#size-cells\0") {
-                        size_cells = index(word(value, 0)?)?;
-                    } else if in_memory && name.starts_with(b"reg\0") {
-                        ranges(value, address_cells, size_cells, &mut found)?;
-                    }
+                    path.get_mut(depth.checked_sub(1)?)?.take(name, value)?;
                 }
                 NOP => {}
                 _ => return Some(()),
@@ -115,16 +155,113 @@ impl<'a> Fdt<'a> {
     }
 }
 
+/// Nodes inside nodes that are followed.
+const DEPTH_MAX: usize = 12;
+/// Byte offset of the header's field that says where the memory reservation block is.
+const RESERVATIONS: usize = 16;
+
+/// A node on the way from the root.
+#[derive(Clone, Copy)]
+struct Level<'a> {
+    name: &'a [u8],
+    compatible: &'a [u8],
+    status: &'a [u8],
+    reg: &'a [u8],
+    /// How addresses of the nodes below are the node's parent's; none if they are not, empty if they are the same.
+    ranges: Option<&'a [u8]>,
+    address_cells: usize,
+    size_cells: usize,
+}
+
+impl Default for Level<'_> {
+    fn default() -> Self {
+        // The specification's values for nodes that say nothing.
+        let (address_cells, size_cells) = (2, 1);
+        Self { name: &[], compatible: &[], status: &[], reg: &[], ranges: None, address_cells, size_cells }
+    }
+}
+
+impl<'a> Level<'a> {
+    fn take(&mut self, name: &[u8], value: &'a [u8]) -> Option<()> {
+        let is = |wanted: &[u8]| name.starts_with(wanted);
+        if is(b"#address-cells\0") {
+            self.address_cells = index(word(value, 0)?)?;
+        } else if is(b"#size-cells\0") {
+            self.size_cells = index(word(value, 0)?)?;
+        } else if is(b"reg\0") {
+            self.reg = value;
+        } else if is(b"ranges\0") {
+            self.ranges = Some(value);
+        } else if is(b"compatible\0") {
+            self.compatible = value;
+        } else if is(b"status\0") {
+            self.status = value;
+        }
+        Some(())
+    }
+}
+
+/// A node and those around it.
+struct Node<'a, 'p> {
+    path: &'p [Level<'a>],
+    name: &'a [u8],
+    compatible: &'a [u8],
+    status: &'a [u8],
+    /// 1 for the root.
+    depth: usize,
+}
+
+impl<'a, 'p> Node<'a, 'p> {
+    fn at(path: &'p [Level<'a>]) -> Option<Self> {
+        let Level { name, compatible, status, .. } = *path.last()?;
+        Some(Self { path, name, compatible, status, depth: path.len() })
+    }
+
+    /// Calls `found` for each range of `reg`, in the parent's addresses.
+    fn registers(&self, found: &mut impl FnMut(Range)) -> Option<()> {
+        let [.., parent, own] = self.path else { return Some(()) };
+        ranges(own.reg, parent.address_cells, parent.size_cells, found)
+    }
+
+    /// The processor's addresses of a range in the parent's.
+    fn translated(&self, mut range: Range) -> Option<Range> {
+        // The root's addresses are the processor's.
+        for bus in (1..self.path.len() - 1).rev() {
+            let (level, above) = (&self.path[bus], &self.path[bus - 1]);
+            let ranges = level.ranges?;
+            if ranges.is_empty() {
+                continue;
+            }
+            let child = 4 * level.address_cells;
+            let parent = child + 4 * above.address_cells;
+            let whole = parent + 4 * level.size_cells;
+            let mut entries = (whole > 0).then(|| ranges.chunks_exact(whole))?;
+            range = entries.find_map(|entry| {
+                let (from, to, size) =
+                    (cells(&entry[..child]), cells(&entry[child..parent]), cells(&entry[parent..]));
+                let offset = range.start.checked_sub(from)?;
+                let start = to.checked_add(offset)?;
+                (offset < size).then_some(Range { start, end: start.checked_add(range.size())? })
+            })?;
+        }
+        Some(range)
+    }
+}
+
+/// Big-endian cells as a number; more than two keep the last two.
+fn cells(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
+}
+
 fn ranges(
     value: &[u8],
     address_cells: usize,
     size_cells: usize,
     found: &mut impl FnMut(Range),
 ) -> Option<()> {
-    if !(1..=2).contains(&address_cells) || !(1..=2).contains(&size_cells) {
+    if !(1..=2).contains(&address_cells) || size_cells > 2 {
         return None;
     }
-    let cells = |bytes: &[u8]| bytes.iter().fold(0_u64, |sum, &byte| sum << 8 | u64::from(byte));
     for entry in value.chunks_exact(4 * (address_cells + size_cells)) {
         let (address, size) = entry.split_at(4 * address_cells);
         let start = cells(address);
@@ -132,3 +269,6 @@ fn ranges(
     }
     Some(())
 }
+
+#[cfg(test)]
+mod tests;

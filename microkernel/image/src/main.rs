@@ -5,18 +5,21 @@
 #![no_std]
 #![no_main]
 
-use board::Region;
+mod platform;
+mod ranges;
+
+use crate::platform::Platform;
+use crate::ranges::{Ranges, range};
+use board::InterruptController;
 use core::panic::PanicInfo;
 use microkernel_aarch64::tables::{Builder, Kind, OutOfTables};
-use microkernel_aarch64::{Gic, Hardware, Uart, fatal, run, set_console};
+use microkernel_aarch64::{Hardware, cores, fatal, run, set_console};
 use microkernel_abi::image::{KernelImageHeader, MAGIC, VERSION};
 use microkernel_core::boot::{BootInput, boot};
-use microkernel_core::fdt::{self, Fdt, Range};
-use microkernel_core::machine::{to_kernel, to_physical};
-use qemu_virt::BOARD;
+use microkernel_core::fdt::Range;
+use microkernel_core::machine::to_physical;
+use selected_board::BOARD;
 
-/// Pieces of RAM that a board can have.
-const RAM_MAX: usize = 8;
 /// The device tree, cut to what is used: more than a machine of this size ever has.
 const FDT_MAX: usize = 64 << 10;
 
@@ -36,59 +39,7 @@ macro_rules! physical {
     };
 }
 
-/// Ranges without heap.
-struct Ranges {
-    list: [Range; RAM_MAX * 4],
-    count: usize,
-}
-
-impl Ranges {
-    const fn new() -> Self {
-        Self { list: [Range { start: 0, end: 0 }; RAM_MAX * 4], count: 0 }
-    }
-
-    fn add(&mut self, start: u64, end: u64) {
-        if start < end {
-            assert!(self.count < self.list.len(), "more pieces of memory than RAM_MAX allows");
-            self.list[self.count] = Range { start, end };
-            self.count += 1;
-        }
-    }
-
-    fn get(&self) -> &[Range] {
-        &self.list[..self.count]
-    }
-
-    /// What is left without `hole`.
-    fn without(&self, hole: Range) -> Self {
-        let mut rest = Self::new();
-        for range in self.get() {
-            rest.add(range.start, range.end.min(hole.start));
-            rest.add(range.start.max(hole.end), range.end);
-        }
-        rest
-    }
-}
-
-const fn range(region: Region) -> Range {
-    Range { start: region.start, end: region.start + region.size }
-}
-
-/// The device tree at a physical address, if there is one.
-fn device_tree(at: u64) -> Option<Fdt<'static>> {
-    if at == 0 || !at.is_multiple_of(8) {
-        return None;
-    }
-    let pointer = core::ptr::with_exposed_provenance::<u8>(usize::try_from(to_kernel(at)).ok()?);
-    // SAFETY: the loader passed the address; the boot tables map the GiB that it is in, as ordinary memory that
-    // nothing writes until the boot is done.
-    let header = unsafe { core::slice::from_raw_parts(pointer, fdt::HEADER_SIZE) };
-    let size = fdt::total_size(header)?;
-    // SAFETY: as above, for the whole tree.
-    Fdt::parse(unsafe { core::slice::from_raw_parts(pointer, size) })
-}
-
-fn make_tables(ram: &Ranges) -> Result<(), OutOfTables> {
+fn make_tables(ram: &Ranges, controller: InterruptController) -> Result<(), OutOfTables> {
     // SAFETY: boot, once.
     let mut tables = unsafe { Builder::new() };
     let (start, text, constants) = (physical!(__image_start), physical!(__text_end), physical!(__rodata_end));
@@ -103,19 +54,23 @@ fn make_tables(ram: &Ranges) -> Result<(), OutOfTables> {
     for range in ram.get() {
         tables.map_blocks(range.start, range.end, Kind::Memory)?;
     }
-    for device in [BOARD.gic_distributor, BOARD.gic_cpu, BOARD.uart] {
-        tables.map_blocks(device.start, device.start + device.size, Kind::Device)?;
+    for device in controller.regions().into_iter().chain([BOARD.console.registers]).map(range) {
+        tables.map_blocks(device.start, device.end, Kind::Device)?;
+    }
+    for change in BOARD.pins {
+        tables.map_blocks(change.register, change.register + 4, Kind::Device)?;
     }
     // SAFETY: text, constants, data and stack are mapped as just listed, at their addresses.
     unsafe { tables.activate() };
     Ok(())
 }
 
-/// Everything below the end of physical addresses that is neither RAM nor the interrupt controller.
-fn device_space(ram: &Ranges) -> Ranges {
+/// Everything below the end of physical addresses that is neither RAM, nor the firmware's, nor an interrupt controller.
+fn device_space(ram: &Ranges, kept: &Ranges, controller: InterruptController) -> Ranges {
     let mut space = Ranges::new();
     space.add(0, BOARD.physical_end);
-    for hole in ram.get().iter().copied().chain([range(BOARD.gic_distributor), range(BOARD.gic_cpu)]) {
+    let controller = controller.regions().map(range);
+    for &hole in ram.get().iter().chain(kept.get()).chain(&controller) {
         space = space.without(hole);
     }
     space
@@ -124,40 +79,47 @@ fn device_space(ram: &Ranges) -> Ranges {
 /// Called by the start-up assembly with the device tree's physical address.
 #[unsafe(no_mangle)]
 extern "C" fn kernel_main(fdt_at: u64) -> ! {
-    let tree = device_tree(fdt_at);
-    let mut ram = Ranges::new();
-    if let Some(tree) = tree {
-        tree.memory(|range| ram.add(range.start, range.end)).unwrap_or_default();
-    }
-    if ram.get().is_empty() {
-        BOARD.ram.iter().for_each(|&region| ram.add(range(region).start, range(region).end));
-    }
-    if make_tables(&ram).is_err() {
+    let tree = platform::device_tree(fdt_at);
+    let Platform { ram, kept, controller, wrong } = Platform::find(BOARD, tree);
+    if make_tables(&ram, controller).is_err() {
         fatal(format_args!("more memory than the kernel's tables can map"));
     }
-    // SAFETY: the device blocks have just been mapped; the kernel is the only user of the interrupt controller.
-    let gic = unsafe { Gic::new(BOARD.gic_distributor.start, BOARD.gic_cpu.start) };
-    // SAFETY: as above.
-    unsafe { set_console(BOARD.uart.start) };
-    // SAFETY: as above.
-    let uart = unsafe { Uart::new(BOARD.uart.start) };
+    // SAFETY: the blocks of the console and of its pins have just been mapped.
+    let uart = unsafe { platform::set_up_console(BOARD) };
+    // SAFETY: boot, once.
+    unsafe { set_console(uart) };
+    if let Some(wrong) = wrong {
+        fatal(format_args!("the device tree is not that of {}: {wrong}", BOARD.name));
+    }
+    // SAFETY: its blocks have just been mapped; the kernel is the only user of the interrupt controller.
+    let Some(interrupts) = (unsafe { platform::set_up_interrupts(controller) }) else {
+        fatal(format_args!("the interrupt controller has no redistributor for this core"));
+    };
+    for &release in BOARD.spin_table {
+        // SAFETY: the description says that the firmware holds a core there; `_start` puts every core but the first
+        // to sleep.
+        unsafe { cores::release(release, physical!(__image_start)) };
+    }
     // SAFETY: the header is part of the image; the packer wrote it before the image was loaded, nobody since. A
     // volatile read, because the linked binary has zeroes there.
     let header = unsafe { (&raw const image_header).read_volatile() };
     if header.magic != MAGIC || header.version != VERSION {
         fatal(format_args!("the image carries no root task"));
     }
-    let hardware = Hardware::new(gic, uart);
+    let hardware = Hardware::new(interrupts, uart);
     let image_start = physical!(__image_start) + header.user_image_offset;
     let image = Range { start: image_start, end: image_start + header.user_image_size };
     let used = tree.map_or(&[][..], |tree| tree.used_bytes());
     let fdt = if used.len() <= FDT_MAX { used } else { &[] };
-    let free = ram
+    let mut free = ram
         .without(Range { start: physical!(__image_start), end: physical!(__image_end) })
         .without(image)
         // Written to the extra boot information before anything of it is given out.
         .without(tree_range(fdt_at, fdt));
-    let devices = device_space(&ram);
+    for &range in kept.get() {
+        free = free.without(range);
+    }
+    let devices = device_space(&ram, &kept, controller);
     let irqs = hardware.irqs();
     let input = BootInput {
         ram: free.get(),

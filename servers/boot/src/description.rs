@@ -95,7 +95,7 @@ pub enum Capability {
         /// Where.
         slot: u64,
     },
-    /// The pages of devices and their interrupts; the board says where these are.
+    /// The pages of devices and their interrupts; the board says where these are, and which of them it has.
     Devices {
         /// Which.
         names: &'static [&'static str],
@@ -285,7 +285,7 @@ const LINKER: Server = Server {
         Capability::Signal { owner: Owner::Timer, badge: timer_signal::LOOK, slot: slot::TIMER_SIGNAL },
         Capability::Untyped { bits: 26, slot: 32 },
         // The hole is where nothing answers: its driver is there to be read from in vain.
-        Capability::Devices { names: &["uart", "rtc", "hole"], slot: 33 },
+        Capability::Devices { names: &["uart", "rtc", "spi", "hole"], slot: 33 },
     ],
     shared: &[Shared::Store, Shared::Upload { write: false }, Shared::Deadlines, Shared::Free],
 };

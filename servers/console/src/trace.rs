@@ -6,7 +6,7 @@ use bus_space::ring::{Next, REGION_PAGES, REGION_SIZE, Reader, Record, control};
 use console_shell::command::DUMP_MAX;
 use console_shell::{Failure, trace};
 use heapless::{HistoryBuf, Vec};
-use qemu_virt::BOARD;
+use selected_board::BOARD;
 use strata_protocol::linker::Request;
 use strata_protocol::start::region;
 use strata_protocol::{Errno, ModuleName};
@@ -30,7 +30,8 @@ impl Trace {
     pub(crate) fn on(&mut self, session: &mut Session, device: &ModuleName) -> Result<(), Failure> {
         let (low, high) = if device.is_empty() {
             // The console's own line would fill the rings with the console's answers.
-            (BOARD.uart.start + BOARD.uart.size, u64::MAX)
+            let uart = BOARD.console.registers;
+            (uart.start + uart.size, u64::MAX)
         } else {
             let unknown = || Failure::new("trace on", device, Errno::ENODEV, "no such device");
             let registers = BOARD.device(device).ok_or_else(unknown)?.registers;

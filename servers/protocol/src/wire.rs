@@ -94,6 +94,11 @@ pub enum Frame<'a> {
         /// What the decoded line contains.
         text: &'a str,
     },
+    /// The machine has stopped and will say nothing more: where no emulator ends with it.
+    PoweredOff {
+        /// 0 for success.
+        status: i32,
+    },
 }
 
 /// A frame could not be written or read.

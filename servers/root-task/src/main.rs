@@ -14,10 +14,10 @@ use core::sync::atomic::Ordering;
 use boot_plan::bootargs::BootArgs;
 use boot_plan::description::{OWNERS, Owner, SERVERS, commander};
 use boot_plan::device_tree;
-use qemu_virt::BOARD;
 use sel4_sys::{
     SEL4_BOOTINFO_HEADER_FDT, seL4_BootInfo, seL4_CapInitThreadCNode, seL4_CapInitThreadTCB, seL4_CapRights,
 };
+use selected_board::BOARD;
 use strata_process::MakeError;
 use strata_process::memory::Memory;
 use strata_process::process::Maker;
@@ -56,7 +56,7 @@ extern "C" fn root_main(boot_info: *const seL4_BootInfo) -> ! {
         Ok((endpoint, servers)) => serve(ipc, endpoint, servers),
         Err((who, error)) => {
             debug_println!("root-task: cannot start {who}: {error:?}");
-            serve::power_off(NO_START_STATUS);
+            serve::power_off(NO_START_STATUS, args.host);
             panic!("cannot start {who}")
         }
     }
@@ -96,7 +96,7 @@ fn bring_up(
     let mut names = [None; OWNERS];
     for server in SERVERS.iter().chain([commander(args.case.is_some())]) {
         let maker = Maker { ipc: &mut *ipc, memory: &mut memory, scratch: &mut scratch };
-        let mut wiring = Wiring { maker, boot_info, archive, commons: &commons, args, board: &BOARD };
+        let mut wiring = Wiring { maker, boot_info, archive, commons: &commons, args, board: BOARD };
         wiring.start(server).map_err(|error| (server.file, error))?;
         names[server.owner.index()] = Some(server.file);
         defmt::debug!("started {=str}", server.file);

@@ -1,8 +1,8 @@
 //! What the root task does for the rest of its life: ends the machine on request, and reports who has died.
 
 use boot_plan::description::OWNERS;
-use qemu_virt::BOARD;
 use sel4_sys::{seL4_CPtr, seL4_Fault_CapFault, seL4_Fault_UserException, seL4_Fault_VMFault};
+use selected_board::BOARD;
 use strata_protocol::DetailText;
 use strata_protocol::root::Request;
 use strata_protocol::wire::{FRAME_MAX, Frame, encode};
@@ -29,17 +29,21 @@ pub(crate) fn serve(ipc: &mut Ipc, endpoint: seL4_CPtr, mut servers: Servers) ->
             // No answer: the thread stays where it is.
             servers.died(ipc, received);
         } else if let Ok(Request::PowerOff { status }) = get(ipc, received.tag) {
-            power_off(status);
+            power_off(status, servers.host);
         }
     }
 }
 
-/// Ends the machine, where there is somebody to end it.
-pub(crate) fn power_off(status: i32) {
+/// Ends the machine: an emulator by itself, hardware by telling the host tool that nothing more comes.
+pub(crate) fn power_off(status: i32, host: bool) {
     if BOARD.semihosting {
         semihosting::exit(status);
     }
-    debug_println!("root-task: power off with status {status}: nobody listens, halting");
+    if host {
+        send(&Frame::PoweredOff { status });
+    } else {
+        debug_println!("root-task: powered off with status {status}");
+    }
     sel4_sys::seL4_DebugHalt();
 }
 
@@ -51,12 +55,17 @@ impl Servers {
         defmt::error!("{=str} is dead: {=str}", name, why.as_str());
         debug_println!("\r\nroot-task: {name} is dead: {why}");
         if self.host {
-            let mut buffer = [0; FRAME_MAX];
-            if let Ok(frame) = encode(&Frame::Panic { image: name, message: &why }, &mut buffer) {
-                DebugOut.write(frame);
-            }
-            power_off(DEAD_SERVER_STATUS);
+            send(&Frame::Panic { image: name, message: &why });
+            power_off(DEAD_SERVER_STATUS, true);
         }
+    }
+}
+
+/// Writes a frame through the kernel: whoever else writes may be dead.
+fn send(frame: &Frame<'_>) {
+    let mut buffer = [0; FRAME_MAX];
+    if let Ok(bytes) = encode(frame, &mut buffer) {
+        DebugOut.write(bytes);
     }
 }
 

@@ -1,6 +1,8 @@
 //! Driver servers as a client sees them: raw words.
 
+use board::device;
 use sel4_sys::{seL4_CPtr, seL4_MessageInfo};
+use selected_board::BOARD;
 use strata_protocol::Errno;
 use strata_protocol::driver::{
     BENCH_RUN, BUS_READ, BUS_WRITE, DEMO_NOTE, DEMO_PING, DEMO_PING_POINTER, DEMO_RELEASE, DEMO_STATUS,
@@ -12,20 +14,32 @@ use strata_runtime::Ipc;
 use crate::agent::{Agent, name};
 use crate::case::{Outcome, ensure, fail};
 
-/// Identification register 0 of a PrimeCell.
-pub(crate) const PERIPHERAL_ID_0: u64 = 0xfe0;
-/// What the RTC (PL031) answers there.
-pub(crate) const RTC_ID_0: u64 = 0x31;
-/// What the UART (PL011) answers there.
+/// The board's device for cases: it identifies itself, and one of its registers keeps what is written.
+pub(crate) const SPECIMEN: &str = BOARD.specimen.device;
+/// Where its registers are on the bus.
+pub(crate) const SPECIMEN_REGISTERS: u64 = device(BOARD, SPECIMEN).registers.start;
+/// Offset of its identification.
+pub(crate) const SPECIMEN_ID_AT: u64 = BOARD.specimen.id;
+/// What it answers there.
+pub(crate) const SPECIMEN_ID: u64 = BOARD.specimen.id_value as u64;
+/// Offset of the register that keeps what is written and does nothing.
+pub(crate) const SPECIMEN_SCRATCH_AT: u64 = BOARD.specimen.scratch;
+
+/// Where the UART's registers are on the bus.
+pub(crate) const UART: u64 = BOARD.console.registers.start;
+/// Identification register 0 of the UART.
+pub(crate) const UART_ID_AT: u64 = 0xfe0;
+/// What a PL011 answers there.
 pub(crate) const UART_ID_0: u64 = 0x11;
 /// The last identification register, which reads the same on every PrimeCell.
-pub(crate) const CELL_ID_3: u64 = 0xffc;
+pub(crate) const CELL_ID_3_AT: u64 = 0xffc;
 /// What it reads.
-pub(crate) const CELL_ID_3_VALUE: u64 = 0xb1;
-/// The RTC's match register: it keeps what is written, and does nothing while its interrupt is masked.
-pub(crate) const RTC_MATCH: u64 = 0x4;
+pub(crate) const CELL_ID_3: u64 = 0xb1;
 /// The UART's low-power counter: it keeps what is written, and nothing uses it.
-pub(crate) const UART_LOW_POWER: u64 = 0x20;
+pub(crate) const UART_LOW_POWER_AT: u64 = 0x20;
+
+/// Where nothing is.
+pub(crate) const HOLE: u64 = device(BOARD, "hole").registers.start;
 
 /// A driver server.
 #[derive(Clone, Copy, Debug)]
@@ -133,13 +147,16 @@ impl Agent {
 
     /// Fails unless both devices answer as they do without layers.
     pub(crate) fn expect_devices_well(&mut self) -> Outcome {
-        for (device, id) in [("rtc", RTC_ID_0), ("uart", UART_ID_0)] {
+        let identifications = [
+            (SPECIMEN, SPECIMEN_ID_AT, SPECIMEN_ID),
+            ("uart", UART_ID_AT, UART_ID_0),
+            ("uart", CELL_ID_3_AT, CELL_ID_3),
+        ];
+        for (device, offset, expected) in identifications {
             let endpoint = self.open(device)?;
-            for (offset, expected) in [(PERIPHERAL_ID_0, id), (CELL_ID_3, CELL_ID_3_VALUE)] {
-                let read = endpoint.read_4(self.ipc, offset)?;
-                if read != (expected, 0) {
-                    fail!("{device} at {offset:#x}: {read:x?}, not {expected:#x}");
-                }
+            let read = endpoint.read_4(self.ipc, offset)?;
+            if read != (expected, 0) {
+                fail!("{device} at {offset:#x}: {read:x?}, not {expected:#x}");
             }
             self.close(endpoint)?;
         }

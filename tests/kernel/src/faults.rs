@@ -7,6 +7,7 @@ use sel4_sys::{
     seL4_ARM_VMAttributes, seL4_CapInitThreadVSpace, seL4_CapRights, seL4_Fault, seL4_IPCBuffer,
     seL4_MessageInfo,
 };
+use selected_board::BOARD;
 
 extern "C" fn load(ipc: &mut seL4_IPCBuffer, address: u64, _: u64) -> ! {
     let value: u64;
@@ -128,7 +129,7 @@ case! {
 case! {
     /// A device that is not there answers with an external abort, and the thread's handler hears of it.
     fault_hole, env => {
-        let hole = 0x0b00_0000_u64;
+        let hole = board::device(BOARD, "hole").registers.start;
         let count = env.boot_info.untyped.end - env.boot_info.untyped.start;
         let (index, desc) = (0..count)
             .map(|i| (i, env.boot_info.untypedList[usize::try_from(i).expect("few")]))
@@ -136,7 +137,7 @@ case! {
             .expect("the hole is device memory");
         let untyped = env.boot_info.untyped.start + index;
         // Down to the page: pieces before it are used up by untypeds of the right sizes.
-        let page = 0x0b00_0000 - desc.paddr;
+        let page = hole - desc.paddr;
         let mut done = 0;
         while done < page {
             let bits = u64::from((page - done).ilog2());

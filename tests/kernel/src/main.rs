@@ -26,7 +26,8 @@ use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use env::Env;
-use sel4_sys::{seL4_BootInfo, seL4_DebugPutChar};
+use sel4_sys::{seL4_BootInfo, seL4_DebugHalt, seL4_DebugPutChar};
+use selected_board::BOARD;
 use strata_protocol::Text;
 use strata_protocol::start::padded;
 use strata_protocol::wire::{FRAME_MAX, Frame, encode};
@@ -144,12 +145,18 @@ fn frame(frame: &Frame<'_>) {
 /// The running case, for the panic message.
 static RUNNING: AtomicPtr<Case> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Ends the emulator.
-pub(crate) fn exit(status: u64) -> ! {
-    let block = [0x20026, status];
-    // SAFETY: semihosting SYS_EXIT_EXTENDED; the emulator reads the two words and ends.
-    unsafe {
-        core::arch::asm!("hlt #0xf000", in("x0") 0x20, in("x1") block.as_ptr(), options(noreturn));
+/// Ends the machine: an emulator by itself, hardware by telling the host tool that nothing more comes.
+pub(crate) fn exit(status: i32) -> ! {
+    if BOARD.semihosting {
+        let block = [0x20026, i64::from(status).cast_unsigned()];
+        // SAFETY: semihosting SYS_EXIT_EXTENDED; the emulator reads the two words and ends.
+        unsafe {
+            core::arch::asm!("hlt #0xf000", in("x0") 0x20, in("x1") block.as_ptr(), options(noreturn));
+        }
+    }
+    frame(&Frame::PoweredOff { status });
+    loop {
+        seL4_DebugHalt();
     }
 }
 

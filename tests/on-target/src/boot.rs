@@ -39,7 +39,7 @@ pub fn run(entry: &Entry, mut live: impl FnMut(&str)) -> Result<Report> {
     // Virtual time goes with instructions: a host that is busy elsewhere cannot make a deadline pass, and a run repeats.
     let lint = entry.lint.as_deref().map(|plugin| Lint::new(plugin, &entry.name));
     let extra = lint.as_ref().map(Lint::arguments).unwrap_or_default();
-    let qemu = Qemu { image: entry.image.clone(), bootargs, icount: true, extra };
+    let qemu = Qemu { model: entry.model, image: entry.image.clone(), bootargs, icount: true, extra };
     let mut watch = Watch {
         machine: qemu.start()?,
         tables: Tables::search(entry.tables.clone()),
@@ -214,7 +214,7 @@ impl Watch<'_> {
             Frame::CaseEnd { .. } => {
                 return Turn::Ended(self.logs.defect().map_or(Verdict::Pass, Verdict::Fail));
             }
-            Frame::Prompt | Frame::CommandDone { .. } => {}
+            Frame::Prompt | Frame::CommandDone { .. } | Frame::PoweredOff { .. } => {}
         }
         Turn::Nothing
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use strata_host::cases::{self, Case, flag};
+use strata_host::model::Model;
 
 /// The bootable image of the whole system, whose test agent runs cases.
 pub const IMAGE: &str = "STRATA_IMAGE";
@@ -26,14 +27,18 @@ pub const PATIENCE: &str = "STRATA_PATIENCE";
 
 /// The seed of a run that nobody gave one.
 pub const SEED_DEFAULT: u64 = 1;
-/// The board that all of this runs on.
-const BOARD: &str = "virt";
+/// The board, by name; QEMU's virt machine without it.
+pub const BOARD: &str = "STRATA_BOARD";
+/// The version of the GIC, where the board has a choice.
+pub const GIC: &str = "STRATA_GIC";
 
 /// One case and what it boots.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// `board::area::case`.
     pub name: String,
+    /// The machine.
+    pub model: Model,
     /// The case itself.
     pub case: Case,
     /// The image to boot.
@@ -61,14 +66,17 @@ pub fn entries() -> Result<Vec<Entry>> {
     let tables: Vec<PathBuf> = std::env::split_paths(&required(IMAGES_DIR)?).collect();
     let seed = number(SEED, SEED_DEFAULT)?;
     let patience = u32::try_from(number(PATIENCE, 1)?.max(1)).context("too much patience")?;
-    let lint = std::env::var_os(CACHE_LINT).map(PathBuf::from);
+    let model = model()?;
+    // The lint knows the memory of the virt machine only.
+    let lint = std::env::var_os(CACHE_LINT).map(PathBuf::from).filter(|_| model.gic.is_some());
     let mut entries = Vec::new();
     for (area, elf, image) in [("agent", AGENT_ELF, IMAGE), ("kernel", KERNEL_ELF, KERNEL_IMAGE)] {
         let image = PathBuf::from(required(image)?);
         let elf = PathBuf::from(required(elf)?);
         let found = cases::read(Path::new(&elf))?;
         entries.extend(found.into_iter().filter(|case| case.flags & flag::BENCH == 0).map(|case| Entry {
-            name: format!("{BOARD}::{area}::{}", case.name),
+            name: format!("{}::{area}::{}", model.name(), case.name),
+            model,
             case,
             image: image.clone(),
             tables: tables.clone(),
@@ -78,6 +86,14 @@ pub fn entries() -> Result<Vec<Entry>> {
         }));
     }
     Ok(entries)
+}
+
+fn model() -> Result<Model> {
+    let board = std::env::var(BOARD).unwrap_or_else(|_| "qemu-virt".into());
+    let gic = std::env::var(GIC)
+        .ok()
+        .map(|text| text.parse().with_context(|| format!("{GIC} is no number: {text}")));
+    Model::new(&board, gic.transpose()?)
 }
 
 fn required(name: &str) -> Result<std::ffi::OsString> {

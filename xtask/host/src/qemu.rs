@@ -1,6 +1,7 @@
 //! A QEMU process that runs an image, and what it says.
 
 use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -8,7 +9,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use strata_protocol::wire::{self, Frame};
+
 use crate::demux::{Demux, Piece};
+use crate::model::Model;
+
+/// The file with the board's device tree, beside the image.
+pub const DEVICE_TREE: &str = "board.dtb";
 
 /// Memory of the virt machine.
 pub const RAM_BYTES: u64 = 512 << 20;
@@ -16,6 +23,8 @@ pub const RAM_BYTES: u64 = 512 << 20;
 /// How to start a machine.
 #[derive(Clone, Debug)]
 pub struct Qemu {
+    /// The machine.
+    pub model: Model,
     /// The raw kernel image with the root task appended.
     pub image: PathBuf,
     /// Words for the root task.
@@ -27,18 +36,19 @@ pub struct Qemu {
 }
 
 impl Qemu {
-    /// The command line for the virt machine.
+    /// The command line.
     #[must_use]
     pub fn command(&self) -> Command {
         let mut command = Command::new("qemu-system-aarch64");
         command
-            .args(["-M", "virt", "-cpu", "cortex-a53", "-smp", "1"])
-            .args(["-m", &format!("{}M", RAM_BYTES >> 20)])
+            .args(self.model.arguments())
             .args(["-nic", "none", "-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot"])
-            .args(["-semihosting-config", "enable=on,target=native,userspace=on"])
             .arg("-kernel")
             .arg(&self.image)
             .args(["-append", &self.bootargs]);
+        if !self.model.brings_device_tree() {
+            command.arg("-dtb").arg(self.image.with_file_name(DEVICE_TREE));
+        }
         if self.icount {
             command.args(["-icount", "shift=0,sleep=off"]);
         }
@@ -88,6 +98,15 @@ pub struct Machine {
     pieces: Receiver<Piece>,
 }
 
+/// The status of a machine that says that it has stopped.
+fn powered_off(piece: &Piece) -> Option<i32> {
+    let Piece::Frame(bytes) = piece else { return None };
+    match wire::decode(&mut bytes.clone()) {
+        Ok(Frame::PoweredOff { status }) => Some(status),
+        _ => None,
+    }
+}
+
 /// What happened next.
 #[derive(Debug)]
 pub enum Next {
@@ -103,7 +122,14 @@ impl Machine {
     /// Waits for the next thing that happens, at most until `deadline`.
     pub fn next(&mut self, deadline: Instant) -> Result<Next> {
         match self.pieces.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(piece) => Ok(Next::Piece(piece)),
+            Ok(piece) => match powered_off(&piece) {
+                // The machine cannot end its emulator: this is its end.
+                Some(status) => {
+                    self.complaints();
+                    Ok(Next::Ended(ExitStatus::from_raw((status & 0xff) << 8)))
+                }
+                None => Ok(Next::Piece(piece)),
+            },
             Err(RecvTimeoutError::Timeout) => Ok(Next::TimedOut),
             // The line is closed: QEMU is at its end.
             Err(RecvTimeoutError::Disconnected) => {

@@ -153,7 +153,8 @@ mod tests {
     fn workspace(packages: Vec<Package>) -> Workspace {
         let packages: BTreeMap<_, _> =
             packages.into_iter().map(|package| (package.name.clone(), package)).collect();
-        Workspace { root: "/w".into(), target: "/w/target".into(), packages }
+        let model = strata_host::model::Model::new("qemu-virt", None).unwrap();
+        Workspace { root: "/w".into(), target: "/w/target".into(), packages, model }
     }
 
     fn base() -> Vec<Package> {

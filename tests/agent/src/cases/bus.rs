@@ -6,29 +6,24 @@ use strata_protocol::driver::BUS_READ;
 
 use crate::agent::Agent;
 use crate::case::{Outcome, case, ensure, ensure_eq};
-use crate::device::{PERIPHERAL_ID_0, RTC_ID_0};
+use crate::device::{HOLE, SPECIMEN, SPECIMEN_ID, SPECIMEN_ID_AT, SPECIMEN_REGISTERS};
 use crate::names::{BASE, DEBUG, READ_4, XH};
 use crate::trace::{Trace, mark_text};
-
-/// Where the RTC is on the bus.
-const RTC: u64 = 0x0901_0000;
-/// Where nothing is.
-const HOLE: u64 = 0x0b00_0000;
 
 /// The layers of the last read in the order in which they ran, as the ring shows them: a mark by its text, the debug
 /// layer's own record as "debug".
 fn order_of_read(agent: &mut Agent, trace: &mut Trace) -> Outcome<heapless::Vec<heapless::Vec<u8, 8>, 8>> {
-    let rtc = agent.open("rtc")?;
+    let specimen = agent.open(SPECIMEN)?;
     trace.skip();
-    let read = rtc.read_4(agent.ipc, PERIPHERAL_ID_0)?;
-    ensure_eq!(read, (RTC_ID_0, 0), "the RTC's identification");
+    let read = specimen.read_4(agent.ipc, SPECIMEN_ID_AT)?;
+    ensure_eq!(read, (SPECIMEN_ID, 0), "the specimen's identification");
     let mut order = heapless::Vec::new();
-    for record in trace.take_of(RTC)? {
+    for record in trace.take_of(SPECIMEN_REGISTERS)? {
         let who = match record.operation() {
             Some(Op::Mark) => mark_text(record.value),
             Some(Op::Read) => {
-                ensure_eq!(record.address, RTC + PERIPHERAL_ID_0, "the address in the ring");
-                ensure_eq!(record.value, RTC_ID_0, "the value in the ring");
+                ensure_eq!(record.address, SPECIMEN_REGISTERS + SPECIMEN_ID_AT, "the address in the ring");
+                ensure_eq!(record.value, SPECIMEN_ID, "the value in the ring");
                 ensure_eq!(
                     (record.width, record.count, record.status),
                     (4, 1, 0),
@@ -44,7 +39,7 @@ fn order_of_read(agent: &mut Agent, trace: &mut Trace) -> Outcome<heapless::Vec<
         };
         ensure!(order.push(who).is_ok(), "more records of one read than expected");
     }
-    agent.close(rtc)?;
+    agent.close(specimen)?;
     Ok(order)
 }
 
@@ -74,15 +69,15 @@ case!(
         let before = agent.ledger()?;
         agent.load(DEBUG)?;
         let mut trace = agent.map_trace()?;
-        let rtc = agent.open("rtc")?;
-        rtc.read_4(agent.ipc, PERIPHERAL_ID_0)?;
+        let specimen = agent.open(SPECIMEN)?;
+        specimen.read_4(agent.ipc, SPECIMEN_ID_AT)?;
         agent.unload(DEBUG)?;
-        let records = trace.take_of(RTC)?;
+        let records = trace.take_of(SPECIMEN_REGISTERS)?;
         ensure_eq!(records.len(), 1, "records in the ring of a module that is gone");
-        ensure_eq!(records[0].value, RTC_ID_0, "its value");
+        ensure_eq!(records[0].value, SPECIMEN_ID, "its value");
         ensure_eq!(trace.state(), Some(ring::State::Closed), "the ring's state");
         agent.unmap_trace(trace)?;
-        agent.close(rtc)?;
+        agent.close(specimen)?;
         ensure_eq!(agent.ledger()?, before, "the ledger after the ring was given back");
         agent.audit()?;
         Ok(())
@@ -169,13 +164,13 @@ case!(
     /// A layer in C is a layer like any other, over and under layers in Rust.
     20, fn c_layer_chains_with_rust_layers(agent) {
         let demo = agent.open("demo")?;
-        let rtc = agent.open("rtc")?;
+        let specimen = agent.open(SPECIMEN)?;
         for (first, second, answer) in [("pass_a", "c_layer", 72), ("c_layer", "pass_a", 18)] {
             agent.load(first)?;
             agent.load(second)?;
             ensure_eq!(demo.ping(agent.ipc, 0)?, answer, "{second} over {first}");
             let reads = agent.stat("c_layer")?[0];
-            rtc.read_4(agent.ipc, PERIPHERAL_ID_0)?;
+            specimen.read_4(agent.ipc, SPECIMEN_ID_AT)?;
             ensure_eq!(agent.stat("c_layer")?[0], reads + 1, "reads that the C layer counts");
             agent.unload(first)?;
             agent.unload(second)?;

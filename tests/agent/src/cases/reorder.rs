@@ -5,12 +5,12 @@ use heapless::Vec;
 
 use crate::agent::Agent;
 use crate::case::{Outcome, case, ensure, ensure_eq};
-use crate::device::{Device, RTC_MATCH, UART_LOW_POWER};
+use crate::device::{Device, SPECIMEN, SPECIMEN_REGISTERS, SPECIMEN_SCRATCH_AT, UART, UART_LOW_POWER_AT};
 use crate::names::{BASE, DEBUG, REORDER};
 use crate::trace::Trace;
 
-const RTC_MATCH_ADDRESS: u64 = 0x0901_0000 + RTC_MATCH;
-const UART_LOW_POWER_ADDRESS: u64 = 0x0900_0000 + UART_LOW_POWER;
+const SPECIMEN_SCRATCH: u64 = SPECIMEN_REGISTERS + SPECIMEN_SCRATCH_AT;
+const UART_LOW_POWER: u64 = UART + UART_LOW_POWER_AT;
 /// Pairs of writes in one run.
 const PAIRS: u64 = 8;
 
@@ -18,7 +18,7 @@ const PAIRS: u64 = 8;
 type Writes = Vec<(u64, u64), 32>;
 
 struct Bench {
-    rtc: Device,
+    specimen: Device,
     uart: Device,
     trace: Trace,
 }
@@ -29,7 +29,7 @@ impl Bench {
         agent.load(DEBUG)?;
         agent.load(REORDER)?;
         agent.expect_stack("bus_space_write_4", &[REORDER, DEBUG, BASE])?;
-        Ok(Self { rtc: agent.open("rtc")?, uart: agent.open("uart")?, trace: agent.map_trace()? })
+        Ok(Self { specimen: agent.open(SPECIMEN)?, uart: agent.open("uart")?, trace: agent.map_trace()? })
     }
 
     fn end(self, agent: &mut Agent) -> Outcome {
@@ -55,15 +55,15 @@ impl Bench {
         agent.control(REORDER, [control::SEED, seed, 0, 0])?;
         self.trace.skip();
         for number in 0..PAIRS {
-            self.rtc.write_4(agent.ipc, RTC_MATCH, 2 * number)?;
-            self.uart.write_4(agent.ipc, UART_LOW_POWER, 2 * number + 1)?;
+            self.specimen.write_4(agent.ipc, SPECIMEN_SCRATCH_AT, 2 * number)?;
+            self.uart.write_4(agent.ipc, UART_LOW_POWER_AT, 2 * number + 1)?;
         }
         ensure_eq!(self.written()?.len(), 0, "writes that were not held");
         ensure_eq!(agent.stat(REORDER)?[1], 2 * PAIRS, "writes that the layer says it holds");
         agent.control(REORDER, [control::DRAIN, 0, 0, 0])?;
         let writes = self.written()?;
         ensure_eq!(writes.len() as u64, 2 * PAIRS, "writes that reached the default");
-        for device in [RTC_MATCH_ADDRESS, UART_LOW_POWER_ADDRESS] {
+        for device in [SPECIMEN_SCRATCH, UART_LOW_POWER] {
             let own: Vec<u64, 32> =
                 writes.iter().filter(|(at, _)| *at == device).map(|(_, value)| *value).collect();
             ensure_eq!(own.len() as u64, PAIRS, "writes to {device:#x}");
@@ -104,16 +104,16 @@ case!(
         agent.control(REORDER, [control::SEED, agent.seed + 1, 0, 0])?;
         bench.trace.skip();
         for value in 10..20 {
-            bench.rtc.write_4(agent.ipc, RTC_MATCH, value)?;
-            bench.uart.write_4(agent.ipc, UART_LOW_POWER, value)?;
+            bench.specimen.write_4(agent.ipc, SPECIMEN_SCRATCH_AT, value)?;
+            bench.uart.write_4(agent.ipc, UART_LOW_POWER_AT, value)?;
             // The same place and another place of the device: both drain first.
-            ensure_eq!(bench.rtc.read_4(agent.ipc, RTC_MATCH)?, (value, 0), "a read behind a posted write");
+            ensure_eq!(bench.specimen.read_4(agent.ipc, SPECIMEN_SCRATCH_AT)?, (value, 0), "a read behind a posted write");
         }
         ensure!(agent.stat(REORDER)?[1] > 0, "the writes to the other device were not held");
         let mut last_write = 0;
         for record in bench.trace.take()? {
             match record.operation() {
-                Some(Op::Write) if record.address == RTC_MATCH_ADDRESS => last_write = record.value,
+                Some(Op::Write) if record.address == SPECIMEN_SCRATCH => last_write = record.value,
                 Some(Op::Read) => ensure_eq!(record.value, last_write, "a read in the ring, and the write in front of it"),
                 _ => {}
             }
@@ -127,28 +127,28 @@ case!(
     30, fn r12_catch_drains_what_the_reorder_layer_holds_in_order(agent) {
         agent.load(DEBUG)?;
         let mut trace = agent.map_trace()?;
-        let (rtc, uart) = (agent.open("rtc")?, agent.open("uart")?);
+        let (specimen, uart) = (agent.open(SPECIMEN)?, agent.open("uart")?);
         for round in 0..20_u64 {
             agent.load(REORDER)?;
             agent.control(REORDER, [control::SEED, agent.seed + round, 0, 0])?;
             trace.skip();
             for number in 0..PAIRS {
-                rtc.write_4(agent.ipc, RTC_MATCH, 100 * round + number)?;
-                uart.write_4(agent.ipc, UART_LOW_POWER, number)?;
+                specimen.write_4(agent.ipc, SPECIMEN_SCRATCH_AT, 100 * round + number)?;
+                uart.write_4(agent.ipc, UART_LOW_POWER_AT, number)?;
             }
             ensure_eq!(agent.stat(REORDER)?[1], 2 * PAIRS, "writes held before the unload");
             agent.unload(REORDER)?;
             // A write behind the unload goes straight down; an older one that came after it would break the order.
-            rtc.write_4(agent.ipc, RTC_MATCH, 100 * round + PAIRS)?;
+            specimen.write_4(agent.ipc, SPECIMEN_SCRATCH_AT, 100 * round + PAIRS)?;
             let mut values: Vec<u64, 32> = Vec::new();
             for record in trace.take()? {
-                if record.operation() == Some(Op::Write) && record.address == RTC_MATCH_ADDRESS {
+                if record.operation() == Some(Op::Write) && record.address == SPECIMEN_SCRATCH {
                     ensure!(values.push(record.value).is_ok(), "more writes than expected");
                 }
             }
             let expected: Vec<u64, 32> = (0..=PAIRS).map(|number| 100 * round + number).collect();
-            ensure_eq!(values, expected, "the writes to the RTC, across the unload");
-            ensure_eq!(rtc.read_4(agent.ipc, RTC_MATCH)?, (100 * round + PAIRS, 0), "the RTC's register");
+            ensure_eq!(values, expected, "the writes to the specimen, across the unload");
+            ensure_eq!(specimen.read_4(agent.ipc, SPECIMEN_SCRATCH_AT)?, (100 * round + PAIRS, 0), "the specimen's register");
         }
         agent.unmap_trace(trace)?;
         agent.unload(DEBUG)?;

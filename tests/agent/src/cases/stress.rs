@@ -8,7 +8,9 @@ use strata_runtime::{Ipc, clock};
 
 use crate::agent::Agent;
 use crate::case::{Outcome, case, ensure, ensure_eq};
-use crate::device::{CELL_ID_3, CELL_ID_3_VALUE, Device, PERIPHERAL_ID_0, RTC_ID_0, UART_ID_0};
+use crate::device::{
+    CELL_ID_3, CELL_ID_3_AT, Device, SPECIMEN, SPECIMEN_ID, SPECIMEN_ID_AT, UART_ID_0, UART_ID_AT,
+};
 use crate::names::{DEBUG, REORDER, XH};
 use crate::report::note;
 use crate::threads::Shared;
@@ -18,7 +20,7 @@ const CYCLES: u64 = 1_000;
 
 /// Words of the reading client: endpoints in, counts out.
 mod reader {
-    pub(super) const RTC: usize = 0;
+    pub(super) const SPECIMEN: usize = 0;
     pub(super) const UART: usize = 1;
     pub(super) const RIGHT: usize = 2;
     pub(super) const WRONG: usize = 3;
@@ -27,14 +29,14 @@ mod reader {
     pub(super) const CALLS: usize = 5;
 }
 
-/// Reads identification registers of the RTC and the UART without end, and holds each value against the truth.
+/// Reads identification registers of the specimen and the UART without end, and holds each value against the truth.
 fn reading(shared: &'static Shared, ipc: &mut Ipc) {
-    let (rtc, uart) = (Device::at(shared.get(reader::RTC)), Device::at(shared.get(reader::UART)));
+    let (specimen, uart) = (Device::at(shared.get(reader::SPECIMEN)), Device::at(shared.get(reader::UART)));
     let registers = [
-        (rtc, PERIPHERAL_ID_0, RTC_ID_0),
-        (uart, PERIPHERAL_ID_0, UART_ID_0),
-        (rtc, CELL_ID_3, CELL_ID_3_VALUE),
-        (uart, CELL_ID_3, CELL_ID_3_VALUE),
+        (specimen, SPECIMEN_ID_AT, SPECIMEN_ID),
+        (uart, UART_ID_AT, UART_ID_0),
+        (specimen, SPECIMEN_ID_AT, SPECIMEN_ID),
+        (uart, CELL_ID_3_AT, CELL_ID_3),
     ];
     while !shared.stopping() {
         for (device, offset, expected) in registers {
@@ -82,10 +84,10 @@ impl Served {
 /// ended its call before the linker server runs.
 fn cycles(agent: &mut Agent, count: u64) -> Outcome {
     const LAYERS: [&str; 3] = [DEBUG, XH, REORDER];
-    let (rtc, uart, demo) = (agent.open("rtc")?, agent.open("uart")?, agent.open("demo2")?);
+    let (specimen, uart, demo) = (agent.open(SPECIMEN)?, agent.open("uart")?, agent.open("demo2")?);
     agent.load("slow_reads")?;
     let before = agent.snapshot()?;
-    let client = agent.spawn(reading, &[rtc.endpoint(), uart.endpoint()])?;
+    let client = agent.spawn(reading, &[specimen.endpoint(), uart.endpoint()])?;
     let releaser = agent.spawn(releasing, &[demo.endpoint()])?;
     let mut served = Served::default();
     let (mut straddled_loads, mut straddled_unloads) = (0, 0);
@@ -148,9 +150,9 @@ case!(
 
 /// Pings and reads in pairs; both symbols belong to the C layer, so a pair that is served by half of it would show.
 fn pairing(shared: &'static Shared, ipc: &mut Ipc) {
-    let (demo, rtc) = (Device::at(shared.get(0)), Device::at(shared.get(1)));
+    let (demo, specimen) = (Device::at(shared.get(0)), Device::at(shared.get(1)));
     while !shared.stopping() {
-        let right = matches!(rtc.read_4(ipc, PERIPHERAL_ID_0), Ok((RTC_ID_0, 0)))
+        let right = matches!(specimen.read_4(ipc, SPECIMEN_ID_AT), Ok((SPECIMEN_ID, 0)))
             && matches!(demo.ping(ipc, 5), Ok(6 | 58));
         shared.count(if right { 2 } else { 3 });
     }
@@ -159,18 +161,18 @@ fn pairing(shared: &'static Shared, ipc: &mut Ipc) {
 case!(
     /// R10: all symbols of a module change together, as callers see it.
     90, fn r10_all_symbols_of_a_module_switch_together(agent) {
-        let (demo, rtc, other) = (agent.open("demo")?, agent.open("rtc")?, agent.open("demo2")?);
-        let client = agent.spawn(pairing, &[other.endpoint(), rtc.endpoint()])?;
+        let (demo, specimen, other) = (agent.open("demo")?, agent.open(SPECIMEN)?, agent.open("demo2")?);
+        let client = agent.spawn(pairing, &[other.endpoint(), specimen.endpoint()])?;
         for cycle in 0..200_u64 {
             agent.load("c_layer")?;
             let reads = agent.stat("c_layer")?[0];
             ensure_eq!(demo.ping(agent.ipc, 5)?, 58, "ping with the layer, cycle {cycle}");
-            ensure_eq!(rtc.read_4(agent.ipc, PERIPHERAL_ID_0)?, (RTC_ID_0, 0), "a read with the layer");
+            ensure_eq!(specimen.read_4(agent.ipc, SPECIMEN_ID_AT)?, (SPECIMEN_ID, 0), "a read with the layer");
             ensure!(agent.stat("c_layer")?[0] > reads, "the read did not pass the layer that the ping passed");
             agent.sleep_us(100)?;
             agent.unload("c_layer")?;
             ensure_eq!(demo.ping(agent.ipc, 5)?, 6, "ping without the layer, cycle {cycle}");
-            ensure_eq!(rtc.read_4(agent.ipc, PERIPHERAL_ID_0)?, (RTC_ID_0, 0), "a read without the layer");
+            ensure_eq!(specimen.read_4(agent.ipc, SPECIMEN_ID_AT)?, (SPECIMEN_ID, 0), "a read without the layer");
         }
         agent.join(client)?;
         ensure!(client.get(2) > 0, "the client never had its turn");

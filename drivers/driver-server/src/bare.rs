@@ -1,4 +1,5 @@
-//! A server of bare registers: for a hole in the memory map, where every access is a bus error.
+//! A server of bare registers: for a device without a class, and for a hole in the memory map, where every access is a
+//! bus error.
 
 use kmod_api::bus::Device;
 use strata_protocol::domain::ServerStart;

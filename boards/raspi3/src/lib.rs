@@ -1,0 +1,57 @@
+//! The Raspberry Pi 3 (BCM2837), and QEMU's `raspi3b`.
+//!
+//! Sources: BCM2835 ARM Peripherals; BCM2836 ARM-local peripherals (QA7). QEMU differs from the board: no access below
+//! `0x3f00_0000` up to `0x4000_0000` aborts there, and its timer runs at 62.5 MHz instead of 19.2.
+#![no_std]
+#![forbid(unsafe_code)]
+
+use board::{Board, Change, Console, Device, InterruptController, Region, Specimen, UartKind};
+
+/// The BCM2835's peripherals, as the processor sees them.
+const PERIPHERALS: u64 = 0x3f00_0000;
+const UART: Region = Region::new(PERIPHERALS + 0x20_1000, 0x1000);
+
+const fn device(name: &'static str, compatible: &'static str, start: u64, irq: Option<u32>) -> Device {
+    Device { name, compatible, registers: Region::new(start, 0x1000), irq }
+}
+
+/// Interrupt n of the BCM2835, as the kernel numbers it.
+const fn gpu(n: u32) -> Option<u32> {
+    Some(32 + n)
+}
+
+/// Raspberry Pi 3 Model B and B+.
+pub const BOARD: Board = Board {
+    name: "raspi3",
+    compatible: &["raspberrypi,3-model-b", "brcm,bcm2837"],
+    emulated_as: "raspi3b",
+    load_address: 0x8_0000,
+    // 64 MiB of the GiB are the graphics processor's unless `config.txt` says otherwise, and 12 MiB more at most.
+    ram: &[Region::new(0, 0x3b40_0000)],
+    // The firmware's stub, the spin table and the tags.
+    reserved: &[Region::new(0, 0x1000)],
+    physical_end: 1 << 32,
+    interrupts: &[InterruptController::Bcm2836 {
+        local: Region::new(0x4000_0000, 0x1000),
+        legacy: Region::new(PERIPHERALS + 0xb000, 0x1000),
+    }],
+    // `config.txt` asks for this clock.
+    console: Console { kind: UartKind::Pl011, registers: UART, clock_hz: 48_000_000, baud: 115_200 },
+    // GPFSEL1: pins 14 and 15 are the PL011's TXD and RXD (alternate function 0).
+    pins: &[Change { register: PERIPHERALS + 0x20_0004, clear: 0o77 << 12, set: 0o44 << 12 }],
+    spin_table: &[0xe0, 0xe8, 0xf0],
+    semihosting: false,
+    devices: &[
+        device("uart", "arm,pl011", UART.start, gpu(57)),
+        device("systimer", "brcm,bcm2835-system-timer", PERIPHERALS + 0x3000, gpu(1)),
+        device("rng", "brcm,bcm2835-rng", PERIPHERALS + 0x10_4000, gpu(29)),
+        device("gpio", "brcm,bcm2835-gpio", PERIPHERALS + 0x20_0000, gpu(49)),
+        device("spi", "brcm,bcm2835-spi", PERIPHERALS + 0x20_4000, gpu(54)),
+        device("aux", "brcm,bcm2835-aux-uart", PERIPHERALS + 0x21_5000, gpu(29)),
+        device("sdhci", "brcm,bcm2835-sdhci", PERIPHERALS + 0x30_0000, gpu(62)),
+        // Above all RAM and peripherals: an access is an external abort.
+        device("hole", "", 0x8000_0000, None),
+    ],
+    // SPI0's DC register after reset, and the length of a DMA transfer that nobody starts.
+    specimen: Specimen { device: "spi", id: 0x14, id_value: 0x3020_1020, scratch: 0xc },
+};
