@@ -112,10 +112,11 @@ pub(crate) fn forget_page(asid: u64, va: u64) {
     }
 }
 
-/// As [`forget_page`], for all translations and walk-cache entries of an ASID.
+/// As [`forget_page`], for all translations and walk-cache entries of an ASID. The first ISB ends walks of a root that
+/// this entry has left for user mode only ([`microkernel_core::Machine::set_next_user_root`]).
 pub(crate) fn forget_asid(asid: u64) {
     // SAFETY: as in `forget_page`.
     unsafe {
-        asm!("dsb ishst", "tlbi aside1is, {}", "dsb ish", "isb", in(reg) asid << 48, options(nostack, preserves_flags));
+        asm!("dsb ishst", "isb", "tlbi aside1is, {}", "dsb ish", "isb", in(reg) asid << 48, options(nostack, preserves_flags));
     }
 }

@@ -6,9 +6,11 @@ use crate::uart::Uart;
 use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::fmt;
+use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicBool, Ordering};
 use microkernel_abi::SMP;
 use microkernel_core::handle::Tcb;
-use microkernel_core::{CoreId, Kernel, Machine, UserFault};
+use microkernel_core::{CoreId, Kernel, Machine, Message, UserFault};
 
 /// Exception classes (ESR_EL1.EC).
 const EC_FP_ACCESS: u64 = 0x07;
@@ -17,14 +19,20 @@ const EC_DATA_ABORT: u64 = 0x24;
 
 struct Instance {
     lock: TicketLock,
-    kernel: UnsafeCell<Option<Kernel<Hardware>>>,
+    /// `run` has put the kernel there.
+    ready: AtomicBool,
+    kernel: UnsafeCell<MaybeUninit<Kernel<Hardware>>>,
 }
 
 // SAFETY: `with_kernel` gives the kernel to the owner of the lock only (with one core: to the only one there is), and
 // exceptions are masked in the kernel: never two users at a time.
 unsafe impl Sync for Instance {}
 
-static KERNEL: Instance = Instance { lock: TicketLock::new(), kernel: UnsafeCell::new(None) };
+static KERNEL: Instance = Instance {
+    lock: TicketLock::new(),
+    ready: AtomicBool::new(false),
+    kernel: UnsafeCell::new(MaybeUninit::uninit()),
+};
 
 /// Runs `work` on the kernel, while no other core does. `work` is told whether what made this core enter still holds:
 /// see `Kernel::enter`. Not re-entrant: exceptions from EL1 go to `kernel_failed` and never come back.
@@ -34,34 +42,53 @@ fn with_kernel<R>(work: impl FnOnce(&mut Kernel<Hardware>, bool) -> R) -> R {
     KERNEL.lock.acquire(|| serve(core));
     // SAFETY: the lock is this core's until the end of this function, and this function is not re-entered on it: it
     // is called from the vectors, `run` and `leave` only, never within `work`.
-    let kernel = unsafe { &mut *KERNEL.kernel.get() };
-    let kernel = kernel
-        .as_mut()
-        .expect("the vectors are entered from EL0, and EL0 runs after `run` has set the kernel");
+    let kernel = unsafe { kernel() };
     let holds = kernel.enter(core);
     let result = work(kernel, holds);
     KERNEL.lock.release();
     result
 }
 
+/// The kernel.
+///
+/// # Safety
+/// `run` has put it there; this core has the lock, and has no other reference to it in use.
+#[inline(always)]
+unsafe fn kernel<'a>() -> &'a mut Kernel<Hardware> {
+    let mut at = KERNEL.kernel.get();
+    // SAFETY: nothing is done. That the compiler cannot know this makes it keep the address in a register, instead of
+    // making up the address of each field anew.
+    unsafe { asm!("/* {} */", inout(reg) at, options(readonly, nostack, preserves_flags)) };
+    // SAFETY: the caller's promise: nobody else has a reference.
+    let kernel = unsafe { &mut *at };
+    // SAFETY: the caller's promise: there is a kernel.
+    unsafe { kernel.assume_init_mut() }
+}
+
 /// One entry: does `work`, if its cause still holds, and decides who runs next. Waits for interrupts while nobody does;
 /// others can enter meanwhile.
 #[inline(always)]
 fn entry(work: impl FnOnce(&mut Kernel<Hardware>, bool)) -> u64 {
-    let mut next = with_kernel(|kernel, holds| {
+    let next = with_kernel(|kernel, holds| {
         work(kernel, holds);
         kernel.leave()
     });
+    next.map_or_else(idle, Tcb::context)
+}
+
+/// Nobody can run: waits for interrupts until somebody can.
+#[cold]
+fn idle() -> u64 {
     loop {
-        if let Some(tcb) = next {
-            return Tcb::context(tcb);
-        }
         // An interrupt that came since is pending, so this returns at once.
         registers::wfi();
-        next = with_kernel(|kernel, _| {
+        let next = with_kernel(|kernel, _| {
             take_interrupts(kernel);
             kernel.leave()
         });
+        if let Some(tcb) = next {
+            return Tcb::context(tcb);
+        }
     }
 }
 
@@ -84,13 +111,34 @@ fn take_interrupts(kernel: &mut Kernel<Hardware>) {
     }
 }
 
+/// A system call; the arguments are the thread's registers x0 to x7. The short way first: it needs no stack, and what
+/// it does not take is left to a function of its own, so that it does not pay for that one's either.
 #[unsafe(no_mangle)]
-extern "C" fn kernel_syscall() -> u64 {
-    entry(|kernel, holds| {
-        if holds {
-            kernel.syscall();
-        }
-    })
+extern "C" fn kernel_syscall(x0: u64, x1: u64, x2: u64, x3: u64, x4: u64, x5: u64, _: u64, x7: u64) -> u64 {
+    let core = this_core();
+    KERNEL.lock.acquire(|| serve(core));
+    // SAFETY: the lock is this core's; the reference ends before `general_syscall` makes its own.
+    let kernel = unsafe { kernel() };
+    let holds = kernel.enter(core);
+    let message = Message { capability: x0, info: x1, words: [x2, x3, x4, x5] };
+    if holds && let Some(tcb) = kernel.fast_syscall(x7, message) {
+        KERNEL.lock.release();
+        return Tcb::context(tcb);
+    }
+    general_syscall(holds)
+}
+
+/// A system call the general way. The lock is this core's already.
+#[inline(never)]
+fn general_syscall(holds: bool) -> u64 {
+    // SAFETY: `kernel_syscall`, the only caller, has the lock and no reference any more.
+    let kernel = unsafe { kernel() };
+    if holds {
+        kernel.syscall();
+    }
+    let next = kernel.leave();
+    KERNEL.lock.release();
+    next.map_or_else(idle, Tcb::context)
 }
 
 #[unsafe(no_mangle)]
@@ -160,8 +208,10 @@ impl fmt::Write for Early {
 
 /// Prints and stops.
 pub fn fatal(text: fmt::Arguments<'_>) -> ! {
-    // SAFETY: nothing else runs any more; at worst the interrupted user of the kernel is cut short.
-    if let Some(kernel) = unsafe { &mut *KERNEL.kernel.get() } {
+    if KERNEL.ready.load(Ordering::Relaxed) {
+        // SAFETY: `run` has been here. Nothing else runs any more; at worst the interrupted user of the kernel is cut
+        // short.
+        let kernel = unsafe { kernel() };
         kernel.print(format_args!("\nkernel panic: {text}\n"));
         kernel.m.halt()
     }
@@ -178,7 +228,9 @@ pub fn fatal(text: fmt::Arguments<'_>) -> ! {
 /// Runs the first thread. The kernel lives from here on in the vectors.
 pub fn run(kernel: Kernel<Hardware>) -> ! {
     // SAFETY: boot, one core, exceptions masked: nobody uses the instance yet.
-    unsafe { *KERNEL.kernel.get() = Some(kernel) };
+    let place = unsafe { &mut *KERNEL.kernel.get() };
+    place.write(kernel);
+    KERNEL.ready.store(true, Ordering::Relaxed);
     let context = entry(|_, _| {});
     // SAFETY: `leave` expects a register block of a thread in x0 and never returns; the kernel's stack has nothing
     // that is needed again, and its top is in TPIDR_EL1.

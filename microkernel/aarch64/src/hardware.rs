@@ -56,8 +56,8 @@ impl Hardware {
 pub(crate) fn set_user_root(root: u64, asid: u64) {
     let root = if root == 0 { tables::empty_root() } else { root };
     registers::set_ttbr0_el1(root | asid << 48);
-    // Later user-address maintenance in the kernel needs the new root; an exception return alone would do for
-    // EL0 (Arm ARM D1.3.6).
+    // User-address maintenance in the kernel needs the new root, and so does whoever forgets the old one's
+    // translations.
     registers::isb();
 }
 
@@ -111,6 +111,12 @@ impl Machine for Hardware {
     #[inline(always)]
     fn set_user_root(&mut self, root: u64, asid: u64) {
         set_user_root(root, asid);
+    }
+
+    #[inline(always)]
+    fn set_next_user_root(&mut self, root: u64, asid: u64) {
+        // The exception return synchronises the context (Arm ARM D1.3.6).
+        registers::set_ttbr0_el1(root | asid << 48);
     }
 
     fn user_cache(&mut self, op: CacheOp, start: u64, end: u64) {

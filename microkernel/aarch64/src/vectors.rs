@@ -3,7 +3,8 @@
 //! While a thread runs, SP_EL1 points at its register block, so entering is storing. The kernel's
 //! stack top is in TPIDR_EL1; the kernel keeps nothing on its stack between two entries.
 //!
-//! Handlers return the register block to continue with.
+//! `save` leaves x0 to x7 as they were: a system call's message goes on in registers. Handlers return the register block
+//! to continue with.
 use core::arch::global_asm;
 use microkernel_core::tcb::Reg;
 
@@ -31,20 +32,18 @@ global_asm!(
     stp     x24, x25, [sp, #192]
     stp     x26, x27, [sp, #208]
     stp     x28, x29, [sp, #224]
-    mrs     x0, sp_el0
-    stp     x30, x0, [sp, #240]
-    mrs     x1, elr_el1
-    mrs     x2, spsr_el1
-    stp     x1, x2, [sp, #256]
-    mrs     x3, tpidr_el0
-    str     x3, [sp, #272]
+    mrs     x8, sp_el0
+    stp     x30, x8, [sp, #240]
+    mrs     x9, elr_el1
+    mrs     x10, spsr_el1
+    stp     x9, x10, [sp, #256]
+    mrs     x11, tpidr_el0
+    str     x11, [sp, #272]
     .endm
 
     .macro kernel_stack
-    mrs     x4, tpidr_el1
-    mov     sp, x4
-    mov     x29, xzr
-    mov     x30, xzr
+    mrs     x8, tpidr_el1
+    mov     sp, x8
     .endm
 
     .macro vector target
@@ -78,26 +77,27 @@ vectors:
 
 el0_sync:
     save
-    mrs     x5, esr_el1
-    lsr     x6, x5, #26
-    cmp     x6, #0x15
+    mrs     x12, esr_el1
+    lsr     x13, x12, #26
+    cmp     x13, #0x15
     b.ne    1f
     // ELR is behind the svc; if it must run again, it is four bytes back.
-    sub     x1, x1, #4
-    str     x1, [sp, #288]
+    sub     x9, x9, #4
+    str     x9, [sp, #288]
     kernel_stack
+    // x0 to x7 are the thread's own.
     bl      kernel_syscall
     b       leave
-1:  str     x1, [sp, #288]
+1:  str     x9, [sp, #288]
     kernel_stack
-    mov     x0, x5
+    mov     x0, x12
     mrs     x1, far_el1
     bl      kernel_fault
     b       leave
 
 el0_serror:
     save
-    str     x1, [sp, #288]
+    str     x9, [sp, #288]
     kernel_stack
     mrs     x0, esr_el1
     bl      kernel_serror
@@ -105,7 +105,7 @@ el0_serror:
 
 el0_irq:
     save
-    str     x1, [sp, #288]
+    str     x9, [sp, #288]
     kernel_stack
     bl      kernel_interrupt
 

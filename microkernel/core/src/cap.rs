@@ -1,8 +1,8 @@
 //! Capabilities: two words, and the view of them as an enum.
 //!
-//! Word 0: bits 0–3 kind, 4–47 address of the object (16-byte aligned), 48–63 small fields of the
-//! kind. Word 1 belongs to the kind: badge, guard, mapping, free index. An all-zero capability is
-//! null, so zeroed memory is an empty CNode.
+//! Word 0: bits 0–47 address of the object, 48–59 small fields of the kind, 60–63 kind. The upper bits of every kernel
+//! address are ones, so setting them is all it takes to follow it. Word 1 belongs to the kind: badge, guard, mapping,
+//! free index. An all-zero capability is null, so zeroed memory is an empty CNode.
 use crate::handle::{Endpoint, Notification, Tcb};
 use crate::machine::DIRECT_MAP;
 use microkernel_abi::object::{
@@ -144,9 +144,10 @@ const CONTROL_IRQ: u64 = 0;
 const CONTROL_ASID: u64 = 1;
 const CONTROL_DOMAIN: u64 = 2;
 
-const ADDRESS: u64 = 0x0000_ffff_ffff_fff0;
+const ADDRESS: u64 = !DIRECT_MAP;
 const FIELDS: u64 = 48;
-const KIND: u64 = 0xf;
+const FIELDS_MASK: u64 = 0xfff;
+const KIND: u64 = 60;
 /// Of the fields of a CNode or its zombie: log2 of the slots.
 const RADIX: u64 = 0x3f;
 /// Of the fields of a frame: its size.
@@ -179,18 +180,18 @@ impl Cap {
     /// Which kind of capability it is.
     #[inline(always)]
     pub(crate) const fn kind(self) -> u64 {
-        self.w0 & KIND
+        self.w0 >> KIND
     }
 
     /// The object's kernel address.
     #[inline(always)]
     const fn address(self) -> u64 {
-        self.w0 & ADDRESS | DIRECT_MAP
+        self.w0 | DIRECT_MAP
     }
 
     #[inline(always)]
     const fn fields(self) -> u64 {
-        self.w0 >> FIELDS
+        self.w0 >> FIELDS & FIELDS_MASK
     }
 
     /// log2 of the bytes that the object covers; `None` without memory.
@@ -266,7 +267,7 @@ impl Cap {
 
     #[inline(always)]
     const fn pack(kind: u64, address: u64, fields: u64, w1: u64) -> Self {
-        Self { w0: kind | address & ADDRESS | fields << FIELDS, w1 }
+        Self { w0: kind << KIND | fields << FIELDS | address & ADDRESS, w1 }
     }
 
     /// The meaning of the two words. Inlined: who asks for one kind pays for one comparison.

@@ -18,6 +18,7 @@ use crate::kernel::Kernel;
 use crate::machine::{Machine, Remote};
 use crate::sched::{Action, ReadyQueues};
 use crate::tcb::{AFFINITY, FPU_AREA, State};
+use crate::vspace::Space;
 use microkernel_abi::{NODES_MAX, SMP};
 
 /// Cores that the kernel uses at most.
@@ -65,20 +66,22 @@ impl CoreSet {
     }
 }
 
-/// What a core has for itself.
+/// What a core has for itself. In this order, so that what every entry looks at is near the beginning, within reach of
+/// one instruction.
+#[repr(C)]
 pub(crate) struct Core {
     /// The thread whose registers are the processor's; `None` while idle.
     pub(crate) current: Option<Tcb>,
     pub(crate) action: Action,
-    pub(crate) ready: ReadyQueues,
-    /// Physical root and ASID in the translation registers.
-    pub(crate) active_root: (u64, u64),
+    /// The address space in the translation registers.
+    pub(crate) active_root: Space,
     /// Whose values the floating-point registers hold. Such a thread has this core as its affinity.
     pub(crate) fpu_owner: Option<Tcb>,
     pub(crate) fpu_open: bool,
     pub(crate) timer_open: bool,
     /// The entry that waits at the door (or will, when the core wakes) has lost its thread.
     void: bool,
+    pub(crate) ready: ReadyQueues,
 }
 
 impl Core {
@@ -87,7 +90,7 @@ impl Core {
             current: None,
             action: Action::ChooseNew,
             ready: ReadyQueues::new(),
-            active_root: (0, 0),
+            active_root: Space::NONE,
             fpu_owner: None,
             fpu_open: false,
             timer_open: false,
@@ -213,10 +216,10 @@ impl<M: Machine> Kernel<M> {
     /// root could walk it again right after (Arm ARM D8.17: walks are speculative).
     pub(crate) fn leave_vspace(&mut self, asid: u64) {
         for core in (0..self.cores_online()).map(CoreId) {
-            if self.core_of(core).active_root.1 != asid {
+            if self.core_of(core).active_root.asid() != asid {
                 continue;
             }
-            self.core_of_mut(core).active_root = (0, 0);
+            self.core_of_mut(core).active_root = Space::NONE;
             if self.is_remote(core) {
                 self.m.remote(core, Remote::DropUserRoot);
             } else {

@@ -40,6 +40,7 @@ pub(crate) struct Queue {
 }
 
 impl<M: Machine> Kernel<M> {
+    #[inline(always)]
     pub(crate) fn ep_waiting(&self, ep: Endpoint) -> Waiting {
         match self.m.load(ep.addr()) & WAITING {
             1 => Waiting::Senders,
@@ -48,6 +49,7 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
+    #[inline(always)]
     pub(crate) fn ep_queue(&self, ep: Endpoint) -> Queue {
         Queue {
             head: Tcb::link(self.m.load(ep.addr()) & !WAITING),
@@ -56,7 +58,8 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Writes the queue back; an empty one means that nobody waits.
-    fn set_ep(&mut self, ep: Endpoint, queue: Queue, waiting: Waiting) {
+    #[inline(always)]
+    pub(crate) fn set_ep(&mut self, ep: Endpoint, queue: Queue, waiting: Waiting) {
         let bits = match (queue.head, waiting) {
             (None, _) | (_, Waiting::Nobody) => 0,
             (_, Waiting::Senders) => 1,
@@ -67,6 +70,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Appends a thread to a queue of blocked threads.
+    #[inline(always)]
     pub(crate) fn queue_append(&mut self, queue: Queue, tcb: Tcb) -> Queue {
         self.set_thread_link(tcb, EP_NEXT, None);
         self.set_thread_link(tcb, EP_PREV, queue.tail);
@@ -103,6 +107,18 @@ impl<M: Machine> Kernel<M> {
         let queue = self.ep_queue(ep);
         let queue = self.queue_remove(queue, tcb);
         self.set_ep(ep, queue, waiting);
+    }
+
+    /// Takes the first of the waiting receivers out of its endpoint's queue, which the caller has looked at.
+    #[inline(always)]
+    pub(crate) fn ep_take_first(&mut self, ep: Endpoint, queue: Queue, first: Tcb) {
+        match self.thread_link(first, EP_NEXT) {
+            Some(next) => {
+                self.set_thread_link(next, EP_PREV, None);
+                self.set_ep(ep, Queue { head: Some(next), tail: queue.tail }, Waiting::Receivers);
+            }
+            None => self.set_ep(ep, Queue { head: None, tail: None }, Waiting::Nobody),
+        }
     }
 
     /// Sends `sender`'s message, or its fault.

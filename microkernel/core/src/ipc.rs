@@ -27,7 +27,8 @@ pub(crate) type ExtraCaps = [Option<Slot>; EXTRA_CAPS_MAX];
 impl<M: Machine> Kernel<M> {
     /// Kernel address of a thread's IPC buffer, if the frame's rights allow the use.
     pub(crate) fn buffer(&self, tcb: Tcb, write: bool) -> Option<u64> {
-        let View::Frame { base, size, rights, device: false, .. } = self.view(tcb.slot(SLOT_BUFFER)) else {
+        let View::Frame { base, size, rights, device: false, .. } = self.cap_of(tcb, SLOT_BUFFER).view()
+        else {
             return None;
         };
         let allowed = match rights {
@@ -320,6 +321,6 @@ impl<M: Machine> Kernel<M> {
     /// The capability space root of a thread.
     #[inline(always)]
     pub(crate) fn cspace(&self, tcb: Tcb) -> Cap {
-        self.cap(tcb.slot(SLOT_CSPACE))
+        self.cap_of(tcb, SLOT_CSPACE)
     }
 }

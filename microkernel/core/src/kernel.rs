@@ -17,11 +17,12 @@ pub(crate) enum IrqUse {
     Tick,
 }
 
-/// The kernel.
+/// The kernel. What every entry looks at comes first.
+#[repr(C)]
 pub struct Kernel<M> {
+    pub(crate) cores: [Core; CORES_MAX],
     /// The machine.
     pub m: M,
-    pub(crate) cores: [Core; CORES_MAX],
     /// The core that is in the kernel.
     pub(crate) here: CoreId,
     /// Cores that run threads.

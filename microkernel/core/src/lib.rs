@@ -7,7 +7,7 @@
 //! thread runs next.
 //!
 //! Reading order: `cap` (what a capability is), `slot` (the derivation tree), `tcb`, `sched` and `cores`
-//! (threads), `endpoint`, `notification`, `ipc`, `fault` (meeting), `delete` (ending), then the
+//! (threads), `endpoint`, `notification`, `ipc`, `fault` (meeting), `fastpath` (meeting at once), `delete` (ending), then the
 //! invocations: `invoke`, `untyped`, `cnode`, `thread`, `memory`, `interrupt`. `boot` makes the first
 //! objects.
 //!
@@ -30,6 +30,7 @@ mod debug;
 mod delete;
 mod endpoint;
 pub mod error;
+mod fastpath;
 mod fault;
 pub mod fdt;
 pub mod handle;
@@ -53,6 +54,7 @@ mod vspace;
 mod tests;
 
 pub use cores::CoreId;
+pub use fastpath::Message;
 pub use fault::UserFault;
 pub use kernel::Kernel;
 pub use machine::{CacheOp, Machine, Remote};

@@ -4,6 +4,7 @@ use crate::error::InvocationError;
 use crate::handle::{Slot, Tcb};
 use crate::kernel::Kernel;
 use crate::machine::Machine;
+use crate::slot::SLOT_SIZE;
 use microkernel_abi::error::LookupFailure;
 
 /// Bits of an address.
@@ -65,17 +66,15 @@ impl<M: Machine> Kernel<M> {
     /// What [`Self::resolve`] finds where one CNode resolves all bits, which is how capability spaces are mostly made.
     #[inline(always)]
     pub(crate) fn resolve_at_once(root: Cap, address: u64, bits: u64) -> Option<Slot> {
-        match root.view() {
-            // A guard cannot be as wide as an address: 63 bits at most, so the radix is not 0 and both shifts fit.
-            View::CNode { base, radix, guard, guard_bits }
-                if radix + guard_bits == bits
-                    && radix != 0
-                    && Cap::guard_masked(address >> radix, guard_bits) == guard =>
-            {
-                Some(Slot::at(base).offset(address & ((1 << radix) - 1)))
-            }
-            _ => None,
+        let View::CNode { base, radix, guard, guard_bits } = root.view() else { return None };
+        // A guard has at most 63 bits, so a whole address leaves at least one for the index.
+        if radix + guard_bits != bits || radix == 0 {
+            return None;
         }
+        let address = if bits == WORD_BITS { address } else { Cap::guard_masked(address, bits) };
+        // What differs from the guard is the index, if nothing differs above it.
+        let index = address ^ guard << radix;
+        if index >> radix == 0 { Some(Slot::at(base + index * SLOT_SIZE)) } else { None }
     }
 
     /// The slot that index and depth name exactly under a CNode capability.

@@ -69,6 +69,8 @@ pub trait Machine {
     fn forget_asid(&mut self, asid: u64);
     /// Makes an address space current. `root` is physical; 0 is the empty address space.
     fn set_user_root(&mut self, root: u64, asid: u64);
+    /// As [`Machine::set_user_root`], but not before user mode runs, and never the empty one.
+    fn set_next_user_root(&mut self, root: u64, asid: u64);
     /// Cache maintenance on user addresses of the *current* address space; the range lies in one mapped page.
     fn user_cache(&mut self, op: CacheOp, start: u64, end: u64);
 

@@ -6,7 +6,7 @@ use crate::invoke::{DONE, Invocation, Outcome, refuse};
 use crate::kernel::Kernel;
 use crate::lookup::bit_count;
 use crate::machine::{CacheOp, Machine, to_physical};
-use crate::vspace::{ASID_POOLS_MAX, POOL_ASIDS, descriptor, leaf, pool_index, table};
+use crate::vspace::{ASID_POOLS_MAX, POOL_ASIDS, Space, descriptor, leaf, pool_index, table};
 use microkernel_abi::error::LookupFailure;
 use microkernel_abi::object::{ASID_POOL_BITS, PAGE_BITS};
 use microkernel_abi::rights::{CapRights, VmAttributes};
@@ -92,13 +92,13 @@ impl<M: Machine> Kernel<M> {
             return refuse(InvocationError::IllegalOperation);
         }
         let before = self.core().active_root;
-        let here = (to_physical(root), asid);
+        let here = Space::new(root, asid);
         if before != here {
-            self.m.set_user_root(here.0, here.1);
+            self.m.set_user_root(here.root(), here.asid());
         }
         self.m.user_cache(op, start, end);
         if before != here {
-            self.m.set_user_root(before.0, before.1);
+            self.m.set_user_root(before.root(), before.asid());
         }
         DONE
     }

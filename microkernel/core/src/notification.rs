@@ -119,6 +119,15 @@ impl<M: Machine> Kernel<M> {
         self.m.store(ntfn.addr() + 24, 0);
     }
 
+    /// Are there signals of the bound notification?
+    #[inline(always)]
+    pub(crate) fn has_bound_signal(&self, tcb: Tcb) -> bool {
+        match Notification::link(self.get(tcb, BOUND)) {
+            Some(ntfn) => self.ntfn_state(ntfn) == NtfnState::Active,
+            None => false,
+        }
+    }
+
     /// Takes the signals of the bound notification, if there are any.
     pub(crate) fn take_bound_signal(&mut self, tcb: Tcb) -> bool {
         match Notification::link(self.get(tcb, BOUND)) {

@@ -6,10 +6,11 @@
 use crate::cap::View;
 use crate::handle::{Notification, Tcb, word};
 use crate::kernel::Kernel;
-use crate::machine::{Machine, to_physical};
+use crate::machine::Machine;
 use crate::tcb::{
     BOUND, FLAGS, PRIORITY, QUEUED, Reg, SCHED_NEXT, SCHED_PREV, SLOT_VSPACE, STATE, State, TIME_SLICE,
 };
+use crate::vspace::Space;
 use crate::{IRQ_PHYSICAL_TIMER, TIME_SLICE_TICKS};
 use microkernel_abi::TCB_FLAG_FPU_DISABLED;
 
@@ -50,11 +51,25 @@ impl ReadyQueues {
     }
 
     /// The highest priority with a ready thread.
+    #[inline(always)]
     pub(crate) fn highest(&self) -> Option<usize> {
-        let word = (0..self.bits.len()).rev().find(|&i| self.bits[i] != 0)?;
-        Some(word * 64 + 63 - self.bits[word].leading_zeros() as usize)
+        let [low, middle, high, top] = self.bits;
+        let (word, base) = if top != 0 {
+            (top, 192)
+        } else if high != 0 {
+            (high, 128)
+        } else if middle != 0 {
+            (middle, 64)
+        } else if low != 0 {
+            (low, 0)
+        } else {
+            return None;
+        };
+        Some(base + word.ilog2() as usize)
     }
 }
+
+const _: () = assert!(LEVELS == 256, "`ReadyQueues::highest` looks at four words");
 
 impl<M: Machine> Kernel<M> {
     pub(crate) fn priority(&self, tcb: Tcb) -> usize {
@@ -255,6 +270,11 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn switch_machine(&mut self) {
         let Some(tcb) = self.current() else { return };
         self.activate_vspace(tcb);
+        self.switch_fpu(tcb);
+    }
+
+    /// Floating-point access of the thread that runs next.
+    pub(crate) fn switch_fpu(&mut self, tcb: Tcb) {
         let open = self.core().fpu_owner == Some(tcb) && self.get(tcb, FLAGS) & TCB_FLAG_FPU_DISABLED == 0;
         if open != self.core().fpu_open {
             self.core_mut().fpu_open = open;
@@ -264,20 +284,27 @@ impl<M: Machine> Kernel<M> {
 
     /// Puts a thread's address space into the translation registers; the empty one if it has none.
     pub(crate) fn activate_vspace(&mut self, tcb: Tcb) {
-        let root = match self.view(tcb.slot(SLOT_VSPACE)) {
-            View::VSpace { base, asid: Some(asid) } if self.vspace_of(asid) == Some(base) => {
-                (to_physical(base), asid)
+        match self.space_of(self.cap_of(tcb, SLOT_VSPACE)) {
+            Some(space) => self.enter_space(space),
+            None if self.core().active_root == Space::NONE => {}
+            None => {
+                self.core_mut().active_root = Space::NONE;
+                self.m.set_user_root(0, 0);
             }
-            _ => (0, 0),
-        };
-        if root != self.core().active_root {
-            self.core_mut().active_root = root;
-            self.m.set_user_root(root.0, root.1);
+        }
+    }
+
+    /// Makes an address space current for user mode.
+    #[inline(always)]
+    pub(crate) fn enter_space(&mut self, space: Space) {
+        if space != self.core().active_root {
+            self.core_mut().active_root = space;
+            self.m.set_next_user_root(space.root(), space.asid());
         }
     }
 
     /// EL0 may touch the physical timer exactly while the thread runs that the timer's interrupt is bound to.
-    fn update_timer_access(&mut self, tcb: Tcb) {
+    pub(crate) fn update_timer_access(&mut self, tcb: Tcb) {
         let bound = Notification::link(self.get(tcb, BOUND));
         let open = bound.is_some() && {
             let target = match self.view(self.irq_slot(IRQ_PHYSICAL_TIMER)) {

@@ -7,7 +7,7 @@
 //!
 //! Word 2 of a slot: previous slot, bit 0 original, bit 1 first with its badge. Word 3: next slot.
 use crate::cap::{Cap, View};
-use crate::handle::{Slot, word};
+use crate::handle::{Slot, Tcb, word};
 use crate::kernel::Kernel;
 use crate::machine::Machine;
 
@@ -104,6 +104,28 @@ impl<M: Machine> Kernel<M> {
     /// Puts the first capability of a new object into an empty slot, as child of `parent`.
     pub(crate) fn insert_original(&mut self, parent: Slot, slot: Slot, cap: Cap) {
         self.insert_after(parent, slot, cap, ORIGINAL | FIRST_BADGED);
+    }
+
+    /// Puts a capability into an empty slot of a thread, as the only child of an original in another one's that is
+    /// alone.
+    #[inline(always)]
+    pub(crate) fn insert_only_child(&mut self, parent: (Tcb, u64), child: (Tcb, u64), cap: Cap) {
+        let (parent, child) = (parent.0.slot_address(parent.1), child.0.slot_address(child.1));
+        self.m.store(child, cap.w0);
+        self.m.store(child + 8, cap.w1);
+        self.m.store(child + PREV, parent);
+        self.m.store(child + NEXT, 0);
+        self.m.store(parent + NEXT, child);
+    }
+
+    /// Undoes [`Self::insert_only_child`].
+    #[inline(always)]
+    pub(crate) fn unlink_only_child(&mut self, parent: (Tcb, u64), child: (Tcb, u64)) {
+        let (parent, child) = (parent.0.slot_address(parent.1), child.0.slot_address(child.1));
+        self.m.store(parent + NEXT, 0);
+        for word in 0..SLOT_SIZE / 8 {
+            self.m.store(child + word * 8, 0);
+        }
     }
 
     /// Puts a capability derived from the one in `source` into the empty slot `dest`.

@@ -2,9 +2,11 @@
 //!
 //! Slots first (a dying thread is a zombie of five slots), then fields, then the registers in the
 //! order in which the exception entry stores them, then the floating-point area.
+use crate::cap::Cap;
 use crate::handle::{Slot, Tcb, word};
 use crate::kernel::Kernel;
 use crate::machine::Machine;
+use crate::slot::SLOT_SIZE;
 
 /// The thread's slots.
 pub(crate) const SLOT_CSPACE: u64 = 0;
@@ -206,6 +208,12 @@ impl Tcb {
         Slot::at(self.addr()).offset(index)
     }
 
+    /// Kernel address of a slot.
+    #[inline(always)]
+    pub(crate) const fn slot_address(self, index: u64) -> u64 {
+        self.addr() + index * SLOT_SIZE
+    }
+
     /// Kernel address of the register block.
     pub const fn context(self) -> u64 {
         self.addr() + CONTEXT
@@ -213,6 +221,13 @@ impl Tcb {
 }
 
 impl<M: Machine> Kernel<M> {
+    /// The capability in a slot of a thread.
+    #[inline(always)]
+    pub(crate) fn cap_of(&self, tcb: Tcb, index: u64) -> Cap {
+        let at = tcb.slot_address(index);
+        Cap { w0: self.m.load(at), w1: self.m.load(at + 8) }
+    }
+
     #[inline]
     pub(crate) fn get(&self, tcb: Tcb, field: Field) -> u64 {
         self.m.load(tcb.addr() + field.0)

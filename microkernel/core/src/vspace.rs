@@ -3,9 +3,9 @@
 //! An ASID is the index of an address space in the ASID pools and at once the number in the
 //! translation registers. A mapping is known by its capability, as ASID and address; every use looks the
 //! tables up again, so a stale capability finds nothing rather than somebody else's page.
-use crate::cap::{FrameRights, FrameSize, Mapping};
+use crate::cap::{Cap, FrameRights, FrameSize, Mapping, View};
 use crate::kernel::Kernel;
-use crate::machine::{Machine, to_kernel, to_physical};
+use crate::machine::{DIRECT_MAP, Machine, to_kernel, to_physical};
 use microkernel_abi::object::{ASID_POOL_INDEX_BITS, ASID_POOLS_BITS, PAGE_BITS, PAGE_TABLE_INDEX_BITS};
 use microkernel_abi::rights::VmAttributes;
 
@@ -57,6 +57,33 @@ impl Entry {
     }
 }
 
+/// An address space that the translation registers can hold: physical root, and ASID from bit 48.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Space(u64);
+
+impl Space {
+    /// The empty one.
+    pub(crate) const NONE: Self = Self(0);
+
+    /// The space with tables at this kernel address.
+    #[inline(always)]
+    pub(crate) const fn new(root: u64, asid: u64) -> Self {
+        Self(to_physical(root) | asid << 48)
+    }
+
+    /// Physical address of the tables; 0 for the empty space.
+    #[inline(always)]
+    pub(crate) const fn root(self) -> u64 {
+        self.0 & !DIRECT_MAP
+    }
+
+    /// Its number; 0 for the empty space.
+    #[inline(always)]
+    pub(crate) const fn asid(self) -> u64 {
+        self.0 >> 48
+    }
+}
+
 /// The descriptor of a frame.
 pub(crate) const fn leaf(base: u64, size: FrameSize, rights: FrameRights, attributes: VmAttributes) -> u64 {
     let kind = match size {
@@ -87,17 +114,23 @@ pub(crate) const fn table(base: u64) -> u64 {
 
 impl<M: Machine> Kernel<M> {
     /// The root of an address space, by ASID.
+    #[inline(always)]
     pub(crate) fn vspace_of(&self, asid: u64) -> Option<u64> {
-        if asid == 0 {
-            return None;
-        }
-        let pool = self.asid_pools[pool_index(asid)];
-        if pool == 0 {
-            return None;
-        }
-        match self.m.load(pool + asid % POOL_ASIDS * 8) {
+        match self.asid_pools[pool_index(asid)] {
             0 => None,
-            root => Some(root),
+            // The entry of ASID 0 is never set.
+            pool => Some(self.m.load(pool + asid % POOL_ASIDS * 8)).filter(|&root| root != 0),
+        }
+    }
+
+    /// The address space that a capability names, if its ASID is still its own.
+    #[inline(always)]
+    pub(crate) fn space_of(&self, cap: Cap) -> Option<Space> {
+        match cap.view() {
+            View::VSpace { base, asid: Some(asid) } if self.vspace_of(asid) == Some(base) => {
+                Some(Space::new(base, asid))
+            }
+            _ => None,
         }
     }
 

@@ -85,6 +85,9 @@ impl Machine for Arena {
     fn set_user_root(&mut self, root: u64, asid: u64) {
         self.user_root = (root, asid);
     }
+    fn set_next_user_root(&mut self, root: u64, asid: u64) {
+        self.user_root = (root, asid);
+    }
     fn user_cache(&mut self, _: CacheOp, start: u64, end: u64) {
         assert!(start < end && self.user_root.0 != 0);
     }

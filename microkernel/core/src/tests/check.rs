@@ -3,7 +3,7 @@ use super::world::World;
 use crate::cap::View;
 use crate::handle::Slot;
 use crate::machine::Machine;
-use crate::tcb::{QUEUED, SCHED_NEXT};
+use crate::tcb::{FAULT, QUEUED, SCHED_NEXT, SLOT_CALLER, SLOT_REPLY, State};
 use std::collections::BTreeSet;
 use std::vec::Vec;
 
@@ -13,6 +13,35 @@ impl World {
         self.check_links();
         self.check_memory();
         self.check_queues();
+        self.check_threads();
+    }
+
+    /// What the short way of system calls relies on.
+    fn check_threads(&self) {
+        for slot in self.all_slots() {
+            let View::Thread { tcb } = self.k.view(slot) else { continue };
+            match self.k.state(tcb) {
+                State::BlockedOnReceive => {
+                    assert!(self.k.is_empty(tcb.slot(SLOT_CALLER)), "serves while it waits")
+                }
+                state if state.is_runnable() && self.k.current() == Some(tcb) => {
+                    assert_eq!(self.k.get(tcb, FAULT), 0, "runs with a fault");
+                    let master = tcb.slot(SLOT_REPLY);
+                    assert_eq!(self.k.view(master), View::Reply { caller: tcb, master: true, grant: true });
+                    assert_eq!(self.links(master), (0, 0), "runs while somebody can answer it");
+                }
+                _ => {}
+            }
+            if let View::Reply { caller, .. } = self.k.view(tcb.slot(SLOT_CALLER)) {
+                let reply = (caller.slot(SLOT_REPLY).addr(), 0);
+                assert_eq!(
+                    self.links(tcb.slot(SLOT_CALLER)),
+                    reply,
+                    "a reply has another parent than its caller's"
+                );
+                assert_eq!(self.k.state(caller), State::BlockedOnReply, "somebody serves who has not called");
+            }
+        }
     }
 
     fn links(&self, slot: Slot) -> (u64, u64) {

@@ -8,6 +8,7 @@ mod arena;
 mod cap;
 mod check;
 mod derivation;
+mod fastpath;
 mod fuzz;
 mod lookup;
 mod preemption;
