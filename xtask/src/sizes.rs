@@ -12,8 +12,8 @@ use crate::{build, cargo};
 
 /// Bytes by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sizes {
-    pub(crate) text: u64,
+struct Sizes {
+    text: u64,
     rodata: u64,
     data: u64,
     bss: u64,
@@ -39,10 +39,18 @@ pub(crate) fn sizes(workspace: &Workspace) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a linked image takes.
-pub(crate) fn measure(path: &Path) -> Result<Sizes> {
+fn measure(path: &Path) -> Result<Sizes> {
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
     of(&bytes).with_context(|| path.display().to_string())
+}
+
+/// The size of one section of a linked image.
+pub(crate) fn of_section(path: &Path, name: &str) -> Result<u64> {
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let file = object::File::parse(&*bytes).with_context(|| path.display().to_string())?;
+    let section =
+        file.section_by_name(name).with_context(|| format!("{} has no section {name}", path.display()))?;
+    Ok(section.size())
 }
 
 fn of(bytes: &[u8]) -> Result<Sizes> {

@@ -5,12 +5,11 @@ use crate::registers;
 use crate::uart::Uart;
 use core::arch::asm;
 use core::cell::UnsafeCell;
-use core::fmt;
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicBool, Ordering};
 use microkernel_abi::SMP;
 use microkernel_core::handle::Tcb;
-use microkernel_core::{CoreId, Kernel, Machine, Message, UserFault};
+use microkernel_core::text::{Piece, write};
+use microkernel_core::{CoreId, Kernel, Message, UserFault};
 
 /// Exception classes (ESR_EL1.EC).
 const EC_FP_ACCESS: u64 = 0x07;
@@ -19,8 +18,6 @@ const EC_DATA_ABORT: u64 = 0x24;
 
 struct Instance {
     lock: TicketLock,
-    /// `run` has put the kernel there.
-    ready: AtomicBool,
     kernel: UnsafeCell<MaybeUninit<Kernel<Hardware>>>,
 }
 
@@ -28,11 +25,8 @@ struct Instance {
 // exceptions are masked in the kernel: never two users at a time.
 unsafe impl Sync for Instance {}
 
-static KERNEL: Instance = Instance {
-    lock: TicketLock::new(),
-    ready: AtomicBool::new(false),
-    kernel: UnsafeCell::new(MaybeUninit::uninit()),
-};
+static KERNEL: Instance =
+    Instance { lock: TicketLock::new(), kernel: UnsafeCell::new(MaybeUninit::uninit()) };
 
 /// Runs `work` on the kernel, while no other core does. `work` is told whether what made this core enter still holds:
 /// see `Kernel::enter`. Not re-entrant: exceptions from EL1 go to `kernel_failed` and never come back.
@@ -176,7 +170,16 @@ extern "C" fn kernel_serror(syndrome: u64) -> u64 {
 /// An exception in the kernel itself: a defect. Says what is known and stops.
 #[unsafe(no_mangle)]
 extern "C" fn kernel_failed(syndrome: u64, address: u64, pc: u64, flags: u64) -> ! {
-    fatal(format_args!("exception at EL1: esr {syndrome:#x} far {address:#x} pc {pc:#x} spsr {flags:#x}"))
+    fatal(&[
+        Piece::Text("exception at EL1: esr "),
+        Piece::Hex(syndrome),
+        Piece::Text(" far "),
+        Piece::Hex(address),
+        Piece::Text(" pc "),
+        Piece::Hex(pc),
+        Piece::Text(" spsr "),
+        Piece::Hex(flags),
+    ])
 }
 
 struct Console(UnsafeCell<Option<Uart>>);
@@ -196,29 +199,13 @@ pub unsafe fn set_console(uart: Uart) {
     unsafe { *CONSOLE.0.get() = Some(uart) };
 }
 
-/// The console before there is a kernel.
-struct Early(Uart);
-
-impl fmt::Write for Early {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.bytes().for_each(|byte| self.0.put(byte));
-        Ok(())
-    }
-}
-
 /// Prints and stops.
-pub fn fatal(text: fmt::Arguments<'_>) -> ! {
-    if KERNEL.ready.load(Ordering::Relaxed) {
-        // SAFETY: `run` has been here. Nothing else runs any more; at worst the interrupted user of the kernel is cut
-        // short.
-        let kernel = unsafe { kernel() };
-        kernel.print(format_args!("\nkernel panic: {text}\n"));
-        kernel.m.halt()
-    }
+pub fn fatal(message: &[Piece<'_>]) -> ! {
     // SAFETY: nothing else runs any more.
-    if let Some(uart) = unsafe { *CONSOLE.0.get() } {
-        // The sink never fails.
-        let _ = fmt::Write::write_fmt(&mut Early(uart), format_args!("\nkernel panic: {text}\n"));
+    if let Some(mut uart) = unsafe { *CONSOLE.0.get() } {
+        for part in [&[Piece::Text("\nkernel panic: ")], message, &[Piece::Text("\n")]] {
+            write(part, &mut |byte| uart.put(byte));
+        }
     }
     loop {
         registers::wfi();
@@ -230,7 +217,6 @@ pub fn run(kernel: Kernel<Hardware>) -> ! {
     // SAFETY: boot, one core, exceptions masked: nobody uses the instance yet.
     let place = unsafe { &mut *KERNEL.kernel.get() };
     place.write(kernel);
-    KERNEL.ready.store(true, Ordering::Relaxed);
     let context = entry(|_, _| {});
     // SAFETY: `leave` expects a register block of a thread in x0 and never returns; the kernel's stack has nothing
     // that is needed again, and its top is in TPIDR_EL1.

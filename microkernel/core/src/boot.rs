@@ -52,6 +52,17 @@ pub enum BootError {
     BadImage,
 }
 
+impl BootError {
+    /// For the console.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::OutOfMemory => "not enough memory",
+            Self::OutOfSlots => "its CNode is full",
+            Self::BadImage => "its image is empty, not page-aligned, or too high",
+        }
+    }
+}
+
 /// RAM during boot.
 struct FreeRam {
     ranges: [Range; FREE_RANGES_MAX],

@@ -1,26 +1,17 @@
 //! The debug calls: text on the kernel's console.
+use crate::cap::View;
 use crate::fault::Fault;
-use crate::handle::Tcb;
+use crate::handle::{Slot, Tcb};
 use crate::kernel::Kernel;
 use crate::machine::Machine;
 use crate::tcb::{DEBUG_NEXT, NAME, NAME_MAX, PRIORITY, Reg};
-use core::fmt::{self, Write};
-
-/// The kernel's console as a text sink.
-struct Console<'a, M>(&'a mut M);
-
-impl<M: Machine> Write for Console<'_, M> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.bytes().for_each(|byte| self.0.put_char(byte));
-        Ok(())
-    }
-}
+use crate::text::{Piece, write};
 
 impl<M: Machine> Kernel<M> {
     /// Prints to the kernel's console.
-    pub fn print(&mut self, text: fmt::Arguments<'_>) {
-        // The sink never fails.
-        let _ = Console(&mut self.m).write_fmt(text);
+    #[cold]
+    pub fn print(&mut self, message: &[Piece<'_>]) {
+        write(message, &mut |byte| self.m.put_char(byte));
     }
 
     fn name(&self, tcb: Tcb) -> [u8; NAME_MAX] {
@@ -42,7 +33,7 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn name_thread(&mut self, caller: Tcb) {
         let cptr = self.reg(caller, Reg::X0);
         let Ok(slot) = self.lookup_slot(caller, cptr) else { return };
-        let crate::cap::View::Thread { tcb } = self.view(slot) else { return };
+        let View::Thread { tcb } = self.view(slot) else { return };
         let Some(buffer) = self.buffer(caller, false) else { return };
         for (word, i) in (0..NAME_MAX / 8).zip(0..) {
             let mut value = self.buffer_word(buffer, i);
@@ -54,33 +45,73 @@ impl<M: Machine> Kernel<M> {
     }
 
     pub(crate) fn dump_scheduler(&mut self) {
-        self.print(format_args!("thread              state                  prio pc\n"));
+        self.print(&[Piece::Text("thread, state, priority, pc\n")]);
         let mut next = self.threads;
         while let Some(tcb) = next {
             next = self.thread_link(tcb, DEBUG_NEXT);
             self.print_name(tcb);
             let (state, priority, pc) = (self.state(tcb), self.get(tcb, PRIORITY), self.reg(tcb, Reg::PC));
-            let mark = if self.current() == Some(tcb) { '*' } else { ' ' };
-            self.print(format_args!("{mark}{:#x} {state:?} {priority} {pc:#x}\n", tcb.addr()));
+            self.print(&[
+                Piece::Text(if self.current() == Some(tcb) { " * " } else { "   " }),
+                Piece::Hex(tcb.addr()),
+                Piece::Text(" "),
+                Piece::Text(state.name()),
+                Piece::Text(" "),
+                Piece::Decimal(priority),
+                Piece::Text(" "),
+                Piece::Hex(pc),
+                Piece::Text("\n"),
+            ]);
         }
     }
 
+    /// The caller's root CNode: each capability as `seL4_DebugCapIdentify` says it, and its two words.
     pub(crate) fn dump_cspace(&mut self, tcb: Tcb) {
-        use crate::cap::View;
         let View::CNode { base, radix, .. } = self.cspace(tcb).view() else { return };
         for i in 0..1_u64 << radix {
-            let view = self.view(crate::handle::Slot::at(base).offset(i));
-            if view != View::Null {
-                self.print(format_args!("{i}: {view:x?}\n"));
+            let cap = self.cap(Slot::at(base).offset(i));
+            if !cap.is_null() {
+                self.print(&[
+                    Piece::Decimal(i),
+                    Piece::Text(": kind "),
+                    Piece::Decimal(cap.view().identify()),
+                    Piece::Text(" "),
+                    Piece::Hex(cap.w0),
+                    Piece::Text(" "),
+                    Piece::Hex(cap.w1),
+                    Piece::Text("\n"),
+                ]);
             }
         }
     }
 
     /// A thread stops because nobody handles its fault.
+    #[cold]
     pub(crate) fn print_unhandled(&mut self, tcb: Tcb, fault: Fault) {
-        self.print(format_args!("kernel: no handler for a fault of thread "));
+        self.print(&[Piece::Text("kernel: no handler for a fault of thread ")]);
         self.print_name(tcb);
-        let (pc, sp, lr) = (self.reg(tcb, Reg::FAULT_PC), self.reg(tcb, Reg::SP), self.reg(tcb, Reg::LR));
-        self.print(format_args!(" ({:#x}): {fault:x?} pc {pc:#x} sp {sp:#x} lr {lr:#x}\n", tcb.addr()));
+        let (kind, value, more) = match fault {
+            Fault::Cap { address, receiving, .. } => ("capability", address, u64::from(receiving)),
+            Fault::UnknownSyscall { number } => ("system call", number, 0),
+            Fault::Exception { number, code } => ("exception", number, code),
+            Fault::Memory { address, syndrome, .. } => ("memory", address, syndrome),
+        };
+        self.print(&[
+            Piece::Text(" ("),
+            Piece::Hex(tcb.addr()),
+            Piece::Text("): "),
+            Piece::Text(kind),
+            Piece::Text(" "),
+            Piece::Hex(value),
+            Piece::Text(" "),
+            Piece::Hex(more),
+            Piece::Text(" pc "),
+            Piece::Hex(self.reg(tcb, Reg::FAULT_PC)),
+            Piece::Text(" sp "),
+            Piece::Hex(self.reg(tcb, Reg::SP)),
+            Piece::Text(" lr "),
+            Piece::Hex(self.reg(tcb, Reg::LR)),
+            Piece::Text("\n"),
+        ]);
     }
 }

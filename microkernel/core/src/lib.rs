@@ -46,6 +46,7 @@ mod sched;
 mod slot;
 mod syscall;
 pub mod tcb;
+pub mod text;
 mod thread;
 mod untyped;
 mod vspace;

@@ -197,6 +197,19 @@ impl State {
         }
     }
 
+    /// What the debug console calls it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Inactive => "inactive",
+            Self::Running => "running",
+            Self::Restart => "restart",
+            Self::BlockedOnReceive => "blocked on receive",
+            Self::BlockedOnSend => "blocked on send",
+            Self::BlockedOnReply => "blocked on reply",
+            Self::BlockedOnNotification => "blocked on notification",
+        }
+    }
+
     /// May the scheduler pick it?
     pub const fn is_runnable(self) -> bool {
         matches!(self, Self::Running | Self::Restart)

@@ -18,6 +18,7 @@ use microkernel_abi::image::{KernelImageHeader, MAGIC, VERSION};
 use microkernel_core::boot::{BootInput, boot};
 use microkernel_core::fdt::Range;
 use microkernel_core::machine::to_physical;
+use microkernel_core::text::Piece;
 use selected_board::BOARD;
 
 /// The device tree, cut to what is used: more than a machine of this size ever has.
@@ -82,18 +83,20 @@ extern "C" fn kernel_main(fdt_at: u64) -> ! {
     let tree = platform::device_tree(fdt_at);
     let Platform { ram, kept, controller, wrong } = Platform::find(BOARD, tree);
     if make_tables(&ram, controller).is_err() {
-        fatal(format_args!("more memory than the kernel's tables can map"));
+        fatal(&[Piece::Text("more memory than the kernel's tables can map")]);
     }
     // SAFETY: the blocks of the console and of its pins have just been mapped.
     let uart = unsafe { platform::set_up_console(BOARD) };
     // SAFETY: boot, once.
     unsafe { set_console(uart) };
     if let Some(wrong) = wrong {
-        fatal(format_args!("the device tree is not that of {}: {wrong}", BOARD.name));
+        let [what, value] = wrong.message();
+        let board = Piece::Text(BOARD.name);
+        fatal(&[Piece::Text("the device tree is not that of "), board, Piece::Text(": "), what, value]);
     }
     // SAFETY: its blocks have just been mapped; the kernel is the only user of the interrupt controller.
     let Some(interrupts) = (unsafe { platform::set_up_interrupts(controller) }) else {
-        fatal(format_args!("the interrupt controller has no redistributor for this core"));
+        fatal(&[Piece::Text("the interrupt controller has no redistributor for this core")]);
     };
     for &release in BOARD.spin_table {
         // SAFETY: the description says that the firmware holds a core there; `_start` puts every core but the first
@@ -104,7 +107,7 @@ extern "C" fn kernel_main(fdt_at: u64) -> ! {
     // volatile read, because the linked binary has zeroes there.
     let header = unsafe { (&raw const image_header).read_volatile() };
     if header.magic != MAGIC || header.version != VERSION {
-        fatal(format_args!("the image carries no root task"));
+        fatal(&[Piece::Text("the image carries no root task")]);
     }
     let hardware = Hardware::new(interrupts, uart);
     let image_start = physical!(__image_start) + header.user_image_offset;
@@ -132,7 +135,7 @@ extern "C" fn kernel_main(fdt_at: u64) -> ! {
     };
     match boot(hardware, &input) {
         Ok(kernel) => run(kernel),
-        Err(error) => panic!("no root task: {error:?}"),
+        Err(error) => fatal(&[Piece::Text("no root task: "), Piece::Text(error.message())]),
     }
 }
 
@@ -143,5 +146,9 @@ fn tree_range(at: u64, fdt: &[u8]) -> Range {
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    fatal(format_args!("{info}"))
+    // A message with values in it would bring all of `core::fmt` along; the place says enough.
+    let text = info.message().as_str().unwrap_or("an assertion does not hold");
+    let (file, line) = info.location().map_or(("", 0), |at| (at.file(), at.line()));
+    let line = Piece::Decimal(line.into());
+    fatal(&[Piece::Text(text), Piece::Text(" at "), Piece::Text(file), Piece::Text(":"), line])
 }

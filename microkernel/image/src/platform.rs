@@ -1,10 +1,10 @@
 //! What the machine has: the device tree's word where there is one, held against the board's description.
 use crate::ranges::Ranges;
 use board::{Board, Console, InterruptController, Region, UartKind};
-use core::fmt;
 use microkernel_aarch64::{Interrupts, Speed, Uart};
 use microkernel_core::fdt::{self, Fdt, Range};
 use microkernel_core::machine::to_kernel;
+use microkernel_core::text::Piece;
 
 /// The device tree at a physical address, if there is one.
 pub(crate) fn device_tree(at: u64) -> Option<Fdt<'static>> {
@@ -29,14 +29,19 @@ pub(crate) enum WrongBoard {
     NoMemoryAt(u64),
 }
 
-impl fmt::Display for WrongBoard {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl WrongBoard {
+    /// For the console.
+    pub(crate) fn message(self) -> [Piece<'static>; 2] {
         match self {
             Self::InterruptController(Some(Range { start, .. })) => {
-                write!(out, "its interrupt controller is at {start:#x}")
+                [Piece::Text("its interrupt controller is at "), Piece::Hex(start)]
             }
-            Self::InterruptController(None) => out.write_str("it has no interrupt controller of this board"),
-            Self::NoMemoryAt(image) => write!(out, "it has no memory at {image:#x}, where the image is"),
+            Self::InterruptController(None) => {
+                [Piece::Text("it has no interrupt controller of this board"), Piece::Text("")]
+            }
+            Self::NoMemoryAt(image) => {
+                [Piece::Text("it has no memory where the image is: "), Piece::Hex(image)]
+            }
         }
     }
 }
