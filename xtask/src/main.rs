@@ -7,8 +7,10 @@
 mod archive;
 mod bench;
 mod build;
+mod card;
 mod cargo;
 mod expect;
+mod flash;
 mod flatten;
 mod interactive;
 mod kernel_image;
@@ -50,7 +52,13 @@ enum Verb {
     /// Build every image: modules, base, servers, root task, kernel.
     Build,
     /// Build, and print where the bootable image is.
-    Image,
+    Image {
+        /// Write what a card needs besides the firmware into this folder: kernel, device tree, config.txt.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Make the card that a board boots from, as an image or on a device, or say what is on one.
+    Flash(flash::FlashArgs),
     /// Boot the system in QEMU, interactively or with a script of console commands.
     Run(run::RunArgs),
     /// Format, tidy, lints, host tests, on-target tests. With filters: only the tests whose names match.
@@ -80,11 +88,15 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
     let workspace = workspace::Workspace::read(Model::new(&cli.board, cli.gic)?)?;
     match &cli.verb {
         Verb::Build => build::all(&workspace).map(|_| ExitCode::SUCCESS),
-        Verb::Image => {
+        Verb::Image { out } => {
             let images = build::all(&workspace)?;
-            println!("{}", images.kernel_image.display());
+            match out {
+                Some(folder) => flash::image(&workspace, &images.kernel_image, folder)?,
+                None => println!("{}", images.kernel_image.display()),
+            }
             Ok(ExitCode::SUCCESS)
         }
+        Verb::Flash(args) => flash::flash(&workspace, args),
         Verb::Run(args) => run::run(&workspace, args),
         Verb::Test(args) => test::test(&workspace, args),
         Verb::Bench(args) => bench::bench(&workspace, args),

@@ -17,8 +17,8 @@ use crate::build::{self, Images};
 use crate::interactive::{Keys, RawTerminal};
 use crate::script::{self, Console, Said};
 use crate::session::{Logs, Session};
-use crate::specimen;
 use crate::workspace::Workspace;
+use crate::{flash, specimen};
 
 /// How long a typed key may wait for the machine to be looked at.
 const KEY_LATENCY: Duration = Duration::from_millis(10);
@@ -47,6 +47,9 @@ pub(crate) struct RunArgs {
     /// Count instructions: virtual time goes with them, so that runs repeat exactly.
     #[arg(long)]
     icount: bool,
+    /// Boot what is on this card's image, with the card in its slot.
+    #[arg(long, value_name = "FILE", conflicts_with = "root_task")]
+    card: Option<PathBuf>,
     /// Wait for a debugger on QEMU's usual port.
     #[arg(long)]
     gdb: bool,
@@ -89,8 +92,14 @@ pub(crate) fn run(workspace: &Workspace, args: &RunArgs) -> Result<ExitCode> {
         (None, None) => None,
     };
     let text = text.map(|text| specimen::fill_in(&text, workspace.model.board));
-    let images = images(workspace, args)?;
+    let mut images = images(workspace, args)?;
+    if let Some(card) = &args.card {
+        images.kernel_image = flash::unpack(workspace, card)?;
+    }
     let mut qemu = machine(&images, &args.boot_words());
+    if let Some(card) = &args.card {
+        qemu.extra.extend(["-drive".into(), format!("if=sd,format=raw,snapshot=on,file={}", card.display())]);
+    }
     qemu.icount = args.icount;
     qemu.extra.extend(["-s", "-S"].into_iter().filter(|_| args.gdb).map(str::to_owned));
     let machine = qemu.start()?;

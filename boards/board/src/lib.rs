@@ -134,6 +134,15 @@ pub struct Specimen {
     pub scratch: u64,
 }
 
+/// What the card must have from which a board boots.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Card {
+    /// Files of the firmware. They are the user's: this project carries none of them.
+    pub firmware: &'static [&'static str],
+    /// What the firmware is told in `config.txt`.
+    pub config: &'static str,
+}
+
 /// A board.
 #[derive(Clone, Copy, Debug)]
 pub struct Board {
@@ -165,6 +174,8 @@ pub struct Board {
     pub devices: &'static [Device],
     /// The device of demonstrations and tests.
     pub specimen: Specimen,
+    /// The card that it boots from, if it does.
+    pub card: Option<Card>,
 }
 
 impl Board {

@@ -42,4 +42,5 @@ pub const BOARD: Board = Board {
     ],
     // The PL031's first identification register; its match register does nothing while its interrupt is masked.
     specimen: Specimen { device: "rtc", id: 0xfe0, id_value: 0x31, scratch: 0x4 },
+    card: None,
 };

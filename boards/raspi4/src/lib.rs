@@ -5,11 +5,21 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-use board::{Board, Change, Console, Device, InterruptController, Region, Specimen, UartKind};
+use board::{Board, Card, Change, Console, Device, InterruptController, Region, Specimen, UartKind};
 
 /// The peripherals, as the processor sees them ("low peripheral mode").
 const PERIPHERALS: u64 = 0xfe00_0000;
 const UART: Region = Region::new(PERIPHERALS + 0x20_1000, 0x1000);
+
+/// The PL011 on the header's pins at a known clock, the GIC, and our own device tree.
+const CONFIG: &str = "\
+arm_64bit=1
+kernel=kernel8.img
+device_tree=strata.dtb
+enable_uart=1
+init_uart_clock=48000000
+enable_gic=1
+";
 
 const fn device(name: &'static str, compatible: &'static str, start: u64, irq: Option<u32>) -> Device {
     Device { name, compatible, registers: Region::new(start, 0x1000), irq }
@@ -54,4 +64,5 @@ pub const BOARD: Board = Board {
     ],
     // SPI0's DC register after reset, and the length of a DMA transfer that nobody starts.
     specimen: Specimen { device: "spi", id: 0x14, id_value: 0x3020_1020, scratch: 0xc },
+    card: Some(Card { firmware: &["start4.elf", "fixup4.dat"], config: CONFIG }),
 };
