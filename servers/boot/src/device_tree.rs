@@ -5,7 +5,8 @@ use dtoolkit::{Node, Property};
 use heapless::String;
 
 /// Bytes of boot arguments that are read.
-pub const BOOTARGS_MAX: usize = 512;
+/// Firmware adds words of its own to ours.
+pub const BOOTARGS_MAX: usize = 1024;
 
 /// The text of `/chosen/bootargs`; nothing when the blob is damaged, or the text is absent or too long.
 #[must_use]
