@@ -3,6 +3,7 @@ use crate::ROOT_CNODE_BITS;
 use crate::cap::{Cap, FrameRights, FrameSize, Mapping, View};
 use crate::fdt::{Range, TOTAL_SIZE_OFFSET};
 use crate::handle::{Slot, Tcb};
+use crate::interrupt::EXTRA_LINES;
 use crate::kernel::Kernel;
 use crate::machine::{Machine, to_kernel};
 use crate::tcb::{IPC_BUFFER, MCP, PRIORITY, Reg, SLOT_BUFFER, SLOT_CSPACE, SLOT_VSPACE, State};
@@ -39,6 +40,8 @@ pub struct BootInput<'a> {
     pub fdt: &'a [u8],
     /// Interrupts of the controller.
     pub irqs: u64,
+    /// Cores that run threads, this one included.
+    pub cores: usize,
 }
 
 /// Why there is no root task.
@@ -172,10 +175,10 @@ pub fn boot<M: Machine>(mut m: M, input: &BootInput<'_>) -> Result<Kernel<M>, Bo
     }
     let cnode = to_kernel(free.take(ROOT_CNODE_BITS + SLOT_BITS)?);
     m.zero(cnode, 1 << (ROOT_CNODE_BITS + SLOT_BITS));
-    let irq_bits = u64::from(input.irqs.next_power_of_two().ilog2()) + SLOT_BITS;
+    let irq_bits = u64::from((input.irqs + EXTRA_LINES).next_power_of_two().ilog2()) + SLOT_BITS;
     let irq_slots = to_kernel(free.take(irq_bits)?);
     m.zero(irq_slots, 1 << irq_bits);
-    let kernel = Kernel::new(m, irq_slots, input.irqs);
+    let kernel = Kernel::new(m, irq_slots, input.irqs, input.cores);
     let mut boot = Boot { kernel, free, cnode, next: init_cap::NUM_INITIAL, root: 0 };
 
     // Contiguous extra boot information: one piece, cut into pages.
@@ -235,10 +238,11 @@ pub fn boot<M: Machine>(mut m: M, input: &BootInput<'_>) -> Result<Kernel<M>, Bo
     let mut list = [UntypedDesc::default(); UNTYPED_MAX];
     let untyped = boot.provide_untyped(input.devices, &mut list)?;
     let end = boot.next;
+    let nodes = boot.kernel.cores_online() as u64;
     let mut out = BootInfoWriter { m: &mut boot.kernel.m, bi };
     let extra_bytes = extra_pages * PAGE;
     out.word(offset_of!(BootInfo, extra_len), extra_bytes);
-    out.word(offset_of!(BootInfo, num_nodes), 1);
+    out.word(offset_of!(BootInfo, num_nodes), nodes);
     out.word(offset_of!(BootInfo, ipc_buffer), ipc_va);
     out.region(offset_of!(BootInfo, empty), SlotRegion { start: end, end: 1 << ROOT_CNODE_BITS });
     out.region(offset_of!(BootInfo, user_image_frames), frames);

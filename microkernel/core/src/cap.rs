@@ -108,8 +108,8 @@ pub enum View {
     AsidControl,
     /// The right to set scheduling domains.
     Domain,
-    /// An interrupt.
-    IrqHandler { irq: u64 },
+    /// An interrupt, by its line.
+    IrqHandler { line: u64 },
     /// A software interrupt on one core.
     Sgi { irq: u64, core: u64 },
     /// The last capability of an object that is being deleted; `count` slots are left.
@@ -306,7 +306,7 @@ impl Cap {
                 CONTROL_ASID => View::AsidControl,
                 _ => View::Domain,
             },
-            KIND_IRQ_HANDLER => View::IrqHandler { irq: self.w1 },
+            KIND_IRQ_HANDLER => View::IrqHandler { line: self.w1 },
             KIND_SGI => View::Sgi { irq: self.w1 & 0xff, core: self.w1 >> 8 },
             KIND_ZOMBIE => View::Zombie {
                 base: self.address(),
@@ -403,7 +403,7 @@ impl View {
             Self::IrqControl => Cap::pack(KIND_CONTROL, 0, 0, CONTROL_IRQ),
             Self::AsidControl => Cap::pack(KIND_CONTROL, 0, 0, CONTROL_ASID),
             Self::Domain => Cap::pack(KIND_CONTROL, 0, 0, CONTROL_DOMAIN),
-            Self::IrqHandler { irq } => Cap::pack(KIND_IRQ_HANDLER, 0, 0, irq),
+            Self::IrqHandler { line } => Cap::pack(KIND_IRQ_HANDLER, 0, 0, line),
             Self::Sgi { irq, core } => Cap::pack(KIND_SGI, 0, 0, irq | core << 8),
             Self::Zombie { base, kind, count } => Cap::pack(
                 KIND_ZOMBIE,

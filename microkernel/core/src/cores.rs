@@ -14,6 +14,7 @@
 //! ```
 //! Whatever T had begun (a system call, a fault) starts over when T runs again: nothing of it was done.
 use crate::handle::Tcb;
+use crate::interrupt::PRIVATE;
 use crate::kernel::Kernel;
 use crate::machine::{Machine, Remote};
 use crate::sched::{Action, ReadyQueues};
@@ -79,6 +80,9 @@ pub(crate) struct Core {
     pub(crate) fpu_owner: Option<Tcb>,
     pub(crate) fpu_open: bool,
     pub(crate) timer_open: bool,
+    /// Private interrupts to be masked and unmasked when the core enters the kernel next: a bit for each.
+    to_mask: u32,
+    to_unmask: u32,
     /// The entry that waits at the door (or will, when the core wakes) has lost its thread.
     void: bool,
     pub(crate) ready: ReadyQueues,
@@ -94,6 +98,8 @@ impl Core {
             fpu_owner: None,
             fpu_open: false,
             timer_open: false,
+            to_mask: 0,
+            to_unmask: 0,
             void: false,
         }
     }
@@ -109,7 +115,36 @@ impl<M: Machine> Kernel<M> {
             return true;
         }
         self.here = core;
+        if self.core().to_mask | self.core().to_unmask != 0 {
+            self.mask_late();
+        }
         !core::mem::take(&mut self.core_mut().void)
+    }
+
+    /// Masks or unmasks a private interrupt of another core, when that core enters the kernel. Late is soon enough:
+    /// an interrupt that comes before a mask finds no handler and masks itself, one that waits is not lost.
+    pub(crate) fn mask_remote(&mut self, core: CoreId, irq: u64, masked: bool) {
+        let other = self.core_of_mut(core);
+        let bit = 1 << (irq % PRIVATE);
+        let (set, clear) = if masked {
+            (&mut other.to_mask, &mut other.to_unmask)
+        } else {
+            (&mut other.to_unmask, &mut other.to_mask)
+        };
+        *set |= bit;
+        *clear &= !bit;
+        self.to_interrupt.add(core);
+    }
+
+    fn mask_late(&mut self) {
+        let (mask, unmask) = (self.core().to_mask, self.core().to_unmask);
+        self.core_mut().to_mask = 0;
+        self.core_mut().to_unmask = 0;
+        for irq in 0..PRIVATE {
+            if (mask | unmask) >> irq & 1 != 0 {
+                self.m.irq_mask(irq, mask >> irq & 1 != 0);
+            }
+        }
     }
 
     /// The core that is in the kernel.

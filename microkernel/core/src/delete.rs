@@ -14,7 +14,7 @@
 use crate::cap::{View, ZombieKind};
 use crate::error::Stop;
 use crate::handle::{Slot, Tcb};
-use crate::kernel::{IrqUse, Kernel};
+use crate::kernel::Kernel;
 use crate::machine::Machine;
 use crate::tcb::{Reg, SLOTS, State};
 
@@ -92,11 +92,7 @@ impl<M: Machine> Kernel<M> {
                 }
                 self.ntfn_cancel_all(ntfn);
             }
-            View::IrqHandler { irq } if last => {
-                self.m.irq_mask(irq, true);
-                self.unlink(self.irq_slot(irq));
-                self.irq_use[crate::interrupt::index(irq)] = IrqUse::Free;
-            }
+            View::IrqHandler { line } if last => self.end_handler(line),
             View::Frame { size, mapping: Some(mapping), base, .. } => self.unmap_frame(base, size, mapping),
             View::PageTable { base, mapping: Some(mapping) } if last => self.unmap_table(base, mapping),
             View::VSpace { base, asid: Some(asid) } if last => self.delete_asid(asid, base),

@@ -110,7 +110,7 @@ impl<M: Machine> Kernel<M> {
             View::CNode { .. } => self.invoke_cnode(inv),
             View::Untyped { .. } => self.invoke_untyped(inv),
             View::IrqControl => self.invoke_irq_control(inv),
-            View::IrqHandler { irq } => self.invoke_irq_handler(inv, irq),
+            View::IrqHandler { line } => self.invoke_irq_handler(inv, line),
             View::Sgi { irq, core } => {
                 // Any message raises it, whatever its label.
                 self.m.irq_raise(irq, core);

@@ -4,7 +4,9 @@ use crate::cores::{CORES_MAX, Core, CoreId, CoreSet};
 use crate::error::Stop;
 use crate::handle::{Slot, Tcb};
 use crate::machine::Machine;
+use crate::interrupt::{LINES_MAX, index};
 use crate::vspace::ASID_POOLS_MAX;
+use microkernel_abi::SMP;
 
 /// What an interrupt is used for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,6 +17,8 @@ pub(crate) enum IrqUse {
     Handler,
     /// The kernel's tick.
     Tick,
+    /// One core calls another.
+    Core,
 }
 
 /// The kernel. What every entry looks at comes first.
@@ -36,30 +40,41 @@ pub struct Kernel<M> {
     /// The CNode whose slot n holds what interrupt n signals.
     pub(crate) irq_slots: u64,
     pub(crate) irq_count: u64,
-    pub(crate) irq_use: [IrqUse; IRQS_MAX],
+    pub(crate) irq_use: [IrqUse; LINES_MAX],
     /// Work units since the last look for a waiting interrupt.
     pub(crate) work: u64,
 }
 
 impl<M: Machine> Kernel<M> {
-    /// A kernel without objects; `crate::boot` makes the first ones. Interrupts `0..irq_count` signal through
-    /// the CNode at `irq_slots`, zeroed memory of `irq_count` slots that belongs to the kernel.
-    pub fn new(m: M, irq_slots: u64, irq_count: u64) -> Self {
-        let mut irq_use = [IrqUse::Free; IRQS_MAX];
-        irq_use[crate::interrupt::index(crate::IRQ_TICK)] = IrqUse::Tick;
-        Self {
+    /// A kernel without objects, for this many cores; `crate::boot` makes the first ones. Interrupts `0..irq_count`
+    /// and the private ones of further cores signal through the CNode at `irq_slots`, zeroed memory of
+    /// `irq_count + EXTRA_LINES` slots that belongs to the kernel.
+    pub(crate) fn new(m: M, irq_slots: u64, irq_count: u64, online: usize) -> Self {
+        let mut kernel = Self {
             m,
             cores: [const { Core::new() }; CORES_MAX],
             here: CoreId::BOOT,
-            online: 1,
+            online: online.clamp(1, CORES_MAX),
             to_interrupt: CoreSet::EMPTY,
             threads: None,
             asid_pools: [0; ASID_POOLS_MAX],
             irq_slots,
             irq_count: irq_count.min(IRQS_MAX as u64),
-            irq_use,
+            irq_use: [IrqUse::Free; LINES_MAX],
             work: 0,
+        };
+        for core in (0..CORES_MAX).filter_map(CoreId::new) {
+            let mut claim = |irq, used| {
+                let line = kernel.line(core, irq);
+                kernel.irq_use[index(line)] = used;
+            };
+            claim(crate::IRQ_TICK, IrqUse::Tick);
+            if SMP {
+                claim(crate::IRQ_COME, IrqUse::Core);
+                claim(crate::IRQ_RESCHEDULE, IrqUse::Core);
+            }
         }
+        kernel
     }
 
     /// The thread that runs on this core; `None` while idle.
@@ -68,9 +83,9 @@ impl<M: Machine> Kernel<M> {
         self.core().current
     }
 
-    /// The slot that says what an interrupt signals.
-    pub(crate) fn irq_slot(&self, irq: u64) -> Slot {
-        Slot::at(self.irq_slots).offset(irq)
+    /// The slot that says what a line signals.
+    pub(crate) fn irq_slot(&self, line: u64) -> Slot {
+        Slot::at(self.irq_slots).offset(line)
     }
 
     /// Counts one unit of work; stops when there was enough and an interrupt waits.

@@ -307,7 +307,7 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn update_timer_access(&mut self, tcb: Tcb) {
         let bound = Notification::link(self.get(tcb, BOUND));
         let open = bound.is_some() && {
-            let target = match self.view(self.irq_slot(IRQ_PHYSICAL_TIMER)) {
+            let target = match self.view(self.irq_slot(self.line(self.here(), IRQ_PHYSICAL_TIMER))) {
                 View::Notification { ntfn, .. } => Some(ntfn),
                 _ => None,
             };

@@ -13,8 +13,8 @@ fn samples() -> Vec<View> {
         View::IrqControl,
         View::AsidControl,
         View::Domain,
-        View::IrqHandler { irq: 33 },
-        View::IrqHandler { irq: 34 },
+        View::IrqHandler { line: 33 },
+        View::IrqHandler { line: 34 },
         View::Sgi { irq: 3, core: 0 },
         View::Sgi { irq: 3, core: 1 },
     ];
@@ -85,7 +85,7 @@ fn same_object(a: View, b: View) -> bool {
         (View::IrqControl, View::IrqControl)
         | (View::AsidControl, View::AsidControl)
         | (View::Domain, View::Domain) => true,
-        (View::IrqHandler { irq: a }, View::IrqHandler { irq: b }) => a == b,
+        (View::IrqHandler { line: a }, View::IrqHandler { line: b }) => a == b,
         (View::Sgi { irq: a, core: ac }, View::Sgi { irq: b, core: bc }) => (a, ac) == (b, bc),
         (View::Frame { base: a, size: az, .. }, View::Frame { base: b, size: bz, .. }) => (a, az) == (b, bz),
         (View::PageTable { base: a, .. }, View::PageTable { base: b, .. })

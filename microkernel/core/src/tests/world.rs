@@ -30,6 +30,10 @@ const IMAGE: u64 = 0x10_0000;
 
 impl World {
     pub(super) fn new() -> Self {
+        Self::with_cores(1)
+    }
+
+    pub(super) fn with_cores(cores: usize) -> Self {
         let arena = Arena::new(4 << 20);
         let ram = [
             Range { start: BASE, end: BASE + IMAGE },
@@ -43,6 +47,7 @@ impl World {
             entry: 0x40_0100,
             fdt: &[0; 100],
             irqs: 288,
+            cores,
         };
         let mut k = boot(arena, &input).expect("boots");
         let root = k.leave().expect("the root task runs");
@@ -201,7 +206,7 @@ impl World {
     /// Every slot that can be reached: the root CNode's, all CNodes' below it, all threads'.
     pub(super) fn all_slots(&self) -> Vec<Slot> {
         let mut containers: Vec<(u64, u64)> = Vec::new();
-        let mut slots: Vec<Slot> = (0..self.k.irq_count).map(|irq| self.k.irq_slot(irq)).collect();
+        let mut slots: Vec<Slot> = (0..self.k.irq_count + crate::interrupt::EXTRA_LINES).map(|irq| self.k.irq_slot(irq)).collect();
         let mut seen = 0;
         let root = (self.slot(0).addr(), 1 << crate::ROOT_CNODE_BITS);
         containers.push(root);
