@@ -69,6 +69,7 @@ impl CoreSet {
 
 /// What a core has for itself. In this order, so that what every entry looks at is near the beginning, within reach of
 /// one instruction.
+#[derive(Clone)]
 #[repr(C)]
 pub(crate) struct Core {
     /// The thread whose registers are the processor's; `None` while idle.
@@ -84,7 +85,7 @@ pub(crate) struct Core {
     to_mask: u32,
     to_unmask: u32,
     /// The entry that waits at the door (or will, when the core wakes) has lost its thread.
-    void: bool,
+    pub(crate) void: bool,
     pub(crate) ready: ReadyQueues,
 }
 
@@ -290,8 +291,8 @@ impl<M: Machine> Kernel<M> {
         if self.state(tcb).is_runnable() {
             self.enqueue(tcb, false);
         }
-        if self.core().current == Some(tcb) {
-            // It leaves this core at the end of the entry, as it would by blocking.
+        if !self.is_remote(core) || self.core().current == Some(tcb) {
+            // It came to this core, where it may be the most urgent, or leaves it at the end of the entry.
             self.reschedule();
         }
     }

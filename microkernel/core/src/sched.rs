@@ -29,6 +29,7 @@ pub(crate) enum Action {
 }
 
 /// Heads and tails of the ready queues, and a bit for each that is not empty.
+#[derive(Clone)]
 pub(crate) struct ReadyQueues {
     bits: [u64; LEVELS / 64],
     heads: [Option<Tcb>; LEVELS],

@@ -1,5 +1,5 @@
 //! Memory as a vector. An access outside of it, or to memory that the kernel has no business in, panics.
-use crate::cores::CoreId;
+use crate::cores::{CORES_MAX, CoreId};
 use crate::machine::{CacheOp, Machine, Remote, to_kernel};
 use std::string::String;
 use std::vec;
@@ -7,6 +7,14 @@ use std::vec::Vec;
 
 /// Physical address of the arena.
 pub(super) const BASE: u64 = 0x4000_0000;
+
+/// What a core has of its own.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Registers {
+    pub(super) user_root: (u64, u64),
+    pub(super) timer_open: bool,
+    pub(super) fpu_open: bool,
+}
 
 #[derive(Clone)]
 pub(super) struct Arena {
@@ -16,9 +24,11 @@ pub(super) struct Arena {
     pub(super) interrupt_after: Option<u64>,
     pub(super) looks: core::cell::Cell<u64>,
     pub(super) masked: Vec<bool>,
-    pub(super) user_root: (u64, u64),
-    pub(super) timer_open: bool,
-    pub(super) fpu_open: bool,
+    /// The core that is in the kernel, and the registers of each.
+    pub(super) here: usize,
+    pub(super) cores: [Registers; CORES_MAX],
+    /// What words were before: a store at a time, to be undone.
+    pub(super) undo: Option<Vec<(usize, u64)>>,
     pub(super) forgotten: u64,
     pub(super) raised: Vec<(u64, u64)>,
     pub(super) routes: Vec<(u64, CoreId)>,
@@ -36,15 +46,19 @@ impl Arena {
             interrupt_after: None,
             looks: core::cell::Cell::new(0),
             masked: vec![true; 1020],
-            user_root: (0, 0),
-            timer_open: false,
-            fpu_open: false,
+            here: 0,
+            cores: [Registers::default(); CORES_MAX],
+            undo: None,
             forgotten: 0,
             raised: Vec::new(),
             routes: Vec::new(),
             remote: Vec::new(),
             interrupted: Vec::new(),
         }
+    }
+
+    fn own(&mut self) -> &mut Registers {
+        &mut self.cores[self.here]
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -65,10 +79,14 @@ impl Machine for Arena {
     }
     fn store(&mut self, at: u64, value: u64) {
         let i = self.index(at);
+        if let Some(undo) = &mut self.undo {
+            undo.push((i, self.words[i]));
+        }
         self.words[i] = value;
     }
     fn zero(&mut self, at: u64, bytes: u64) {
         let i = self.index(at);
+        assert!(self.undo.is_none(), "what is undone makes no objects");
         self.words[i..i + (bytes / 8) as usize].fill(0);
     }
     fn clean(&mut self, at: u64, bytes: u64) {
@@ -83,13 +101,13 @@ impl Machine for Arena {
         self.forgotten += 1;
     }
     fn set_user_root(&mut self, root: u64, asid: u64) {
-        self.user_root = (root, asid);
+        self.own().user_root = (root, asid);
     }
     fn set_next_user_root(&mut self, root: u64, asid: u64) {
         self.user_root = (root, asid);
     }
     fn user_cache(&mut self, _: CacheOp, start: u64, end: u64) {
-        assert!(start < end && self.user_root.0 != 0);
+        assert!(start < end && self.cores[self.here].user_root.0 != 0);
     }
     fn irq_mask(&mut self, irq: u64, masked: bool) {
         self.masked[irq as usize] = masked;
@@ -102,6 +120,12 @@ impl Machine for Arena {
         self.routes.push((irq, core));
     }
     fn remote(&mut self, core: CoreId, request: Remote) {
+        assert_ne!(core.index(), self.here, "a core asks itself");
+        match request {
+            Remote::Stall => {}
+            Remote::DropUserRoot => self.cores[core.index()].user_root = (0, 0),
+            Remote::SaveFpu { area } => self.store(area, 1),
+        }
         self.remote.push((core, request));
     }
     fn interrupt_core(&mut self, core: CoreId) {
@@ -116,17 +140,17 @@ impl Machine for Arena {
     }
     fn tick_rearm(&mut self) {}
     fn timer_access(&mut self, allowed: bool) {
-        self.timer_open = allowed;
+        self.own().timer_open = allowed;
     }
     fn fpu_access(&mut self, allowed: bool) {
-        self.fpu_open = allowed;
+        self.own().fpu_open = allowed;
     }
     fn fpu_save(&mut self, area: u64) {
-        assert!(self.fpu_open);
+        assert!(self.own().fpu_open);
         self.store(area, 1);
     }
     fn fpu_load(&mut self, area: u64) {
-        assert!(self.fpu_open);
+        assert!(self.own().fpu_open);
         self.load(area);
     }
     fn put_char(&mut self, byte: u8) {

@@ -1,9 +1,11 @@
 //! What must hold between any two entries of the kernel.
 use super::world::World;
 use crate::cap::View;
+use crate::cores::CoreId;
 use crate::handle::Slot;
 use crate::machine::Machine;
-use crate::tcb::{FAULT, QUEUED, SCHED_NEXT, SLOT_CALLER, SLOT_REPLY, State};
+use crate::sched::Action;
+use crate::tcb::{DEBUG_NEXT, FAULT, QUEUED, SCHED_NEXT, SLOT_CALLER, SLOT_REPLY, State};
 use std::collections::BTreeSet;
 use std::vec::Vec;
 
@@ -95,26 +97,44 @@ impl World {
         }
     }
 
-    /// Ready queues hold ready threads, each once, and the bits say which queues have any.
-    fn check_queues(&self) {
+    /// Every ready thread is in the queue of its priority on its core, or runs there; the bits say which queues have any.
+    pub(super) fn check_queues(&self) {
         let mut seen = BTreeSet::new();
-        for (p, head) in self.k.core().ready.heads().iter().enumerate() {
-            assert_eq!(self.k.core().ready.has(p), head.is_some());
+        for core in (0..self.k.cores_online()).filter_map(CoreId::new) {
+            self.check_core(core, &mut seen);
+        }
+        let mut next = self.k.threads;
+        while let Some(tcb) = next {
+            next = self.k.thread_link(tcb, DEBUG_NEXT);
+            assert_eq!(seen.contains(&tcb.addr()), self.k.state(tcb).is_runnable(), "a ready thread is lost");
+        }
+    }
+
+    fn check_core(&self, core: CoreId, seen: &mut BTreeSet<u64>) {
+        let own = self.k.core_of(core);
+        for (p, head) in own.ready.heads().iter().enumerate() {
+            assert_eq!(own.ready.has(p), head.is_some());
             let mut next = *head;
             while let Some(tcb) = next {
                 assert!(seen.insert(tcb.addr()), "a thread is queued twice");
                 assert!(self.k.state(tcb).is_runnable());
                 assert_eq!((self.k.get(tcb, QUEUED), self.k.priority(tcb)), (1, p));
-                assert_ne!(self.k.current(), Some(tcb), "the running thread is queued");
+                assert_ne!(own.current, Some(tcb), "the running thread is queued");
+                assert_eq!(self.k.affinity(tcb), core, "in another core's queue");
                 next = self.k.thread_link(tcb, SCHED_NEXT);
             }
         }
-        if let Some(current) = self.k.current() {
+        if let Some(current) = own.current {
+            assert!(seen.insert(current.addr()), "a thread runs twice");
             assert!(self.k.state(current).is_runnable());
-            assert!(
-                self.k.core().ready.highest().is_none_or(|p| p <= self.k.priority(current)),
-                "not the most urgent runs"
-            );
+            assert_eq!(self.k.affinity(current), core, "it runs on another core than its own");
+        }
+        // Another core may have put a more urgent thread here; then an interrupt is on its way.
+        let running = own.current.map(|tcb| self.k.priority(tcb));
+        let called = own.action == Action::ChooseNew && (own.void || self.k.m.interrupted.contains(&core));
+        assert!(own.ready.highest() <= running || called, "not the most urgent runs");
+        if let Some(owner) = own.fpu_owner {
+            assert_eq!(self.k.affinity(owner), core, "floating-point values on another core");
         }
     }
 }

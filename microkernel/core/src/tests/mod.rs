@@ -13,5 +13,7 @@ mod fuzz;
 mod lookup;
 mod preemption;
 mod sched;
+#[cfg(feature = "smp")]
+mod smp;
 mod story;
 mod world;

@@ -84,17 +84,17 @@ fn timer_registers_are_open_for_the_bound_thread_only() {
     assert_eq!(world.invoke(tcb, label::TCB_RESUME, &[], &[]), 0);
     let give_way = |world: &mut World| world.syscall(syscall::YIELD, 0, MessageInfo::default());
     assert_eq!(give_way(&mut world), Some(thread));
-    assert!(!world.k.m.timer_open, "bound to a notification that no interrupt signals");
+    assert!(!world.k.m.cores[0].timer_open, "bound to a notification that no interrupt signals");
     assert_eq!(give_way(&mut world), Some(world.root));
     assert_eq!(world.invoke(handler, label::IRQ_SET_IRQ_HANDLER, &[], &[ntfn]), 0);
-    assert!(!world.k.m.timer_open);
+    assert!(!world.k.m.cores[0].timer_open);
     assert_eq!(give_way(&mut world), Some(thread));
-    assert!(world.k.m.timer_open);
+    assert!(world.k.m.cores[0].timer_open);
     assert_eq!(give_way(&mut world), Some(world.root));
-    assert!(!world.k.m.timer_open);
+    assert!(!world.k.m.cores[0].timer_open);
     assert_eq!(world.invoke(tcb, label::TCB_UNBIND_NOTIFICATION, &[], &[]), 0);
     assert_eq!(give_way(&mut world), Some(thread));
-    assert!(!world.k.m.timer_open);
+    assert!(!world.k.m.cores[0].timer_open);
     // The handler dies with its notification.
     assert_eq!(give_way(&mut world), Some(world.root));
     assert_eq!(world.delete(handler), 0);
