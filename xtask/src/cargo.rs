@@ -48,6 +48,13 @@ pub(crate) fn build<'a>(
     command.args(["--release", "--target", target]);
     for package in packages {
         command.args(["-p", package]);
+        if workspace.model.is_smp() && workspace.packages.get(package).is_some_and(|package| package.has_smp) {
+            command.args(["--features", &format!("{package}/smp")]);
+        }
+    }
+    if workspace.model.is_smp() && target == USER_TARGET {
+        // Whoever makes system calls makes them with that profile's numbers.
+        command.args(["--features", "sel4-sys/smp"]);
     }
     command.envs(envs.iter().copied());
     run_without_finish(&mut command)

@@ -43,6 +43,9 @@ struct Cli {
     /// The version of the GIC that QEMU's virt machine has: 2 or 3.
     #[arg(long, global = true)]
     gic: Option<u32>,
+    /// Cores; with more than one, everything is built for the profile for several cores.
+    #[arg(long, global = true, default_value_t = 1)]
+    smp: u32,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -85,7 +88,7 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
-    let workspace = workspace::Workspace::read(Model::new(&cli.board, cli.gic)?)?;
+    let workspace = workspace::Workspace::read(Model::new(&cli.board, cli.gic, cli.smp)?)?;
     match &cli.verb {
         Verb::Build => build::all(&workspace).map(|_| ExitCode::SUCCESS),
         Verb::Image { out } => {
@@ -106,7 +109,8 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Where build products of xtask go, a folder for each board: `target/strata/BOARD`.
+/// Where build products of xtask go, a folder for each board and profile: `target/strata/BOARD`, `target/strata/BOARD-smp`.
 fn out_dir(workspace: &workspace::Workspace) -> PathBuf {
-    workspace.target.join("strata").join(workspace.model.board.name)
+    let profile = if workspace.model.is_smp() { "-smp" } else { "" };
+    workspace.target.join("strata").join(format!("{}{profile}", workspace.model.board.name))
 }

@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn the_target_is_always_told_that_a_host_listens() {
-        let model = Model::new("qemu-virt", None).unwrap();
+        let model = Model::new("qemu-virt", None, 1).unwrap();
         let images = Images { model, archive: "a".into(), kernel_image: "k".into(), tables: "t".into() };
         assert_eq!(machine(&images, "").bootargs, "host=1");
         assert_eq!(machine(&images, " case=r01 seed=7").bootargs, "host=1 case=r01 seed=7");

@@ -143,6 +143,7 @@ fn on_target_tests(workspace: &Workspace, images: &Images, args: &TestArgs) -> R
         command.env("STRATA_IMAGE", &images.kernel_image).env("STRATA_IMAGES_DIR", &tables);
         command.envs(lint.iter().map(|plugin| ("STRATA_CACHE_LINT", plugin)));
         command.env("STRATA_AGENT_ELF", images.tables.join(AGENT));
+        command.env("STRATA_CORES", images.model.cores.to_string());
         command.envs(images.model.gic.map(|gic| ("STRATA_GIC", gic.to_string())));
         command.env("STRATA_KERNEL_TESTS_IMAGE", &kernel_images.kernel_image);
         command.env("STRATA_KERNEL_TESTS_ELF", cargo::product(workspace, USER_TARGET, &kernel_tests.name));

@@ -71,6 +71,8 @@ pub(crate) struct Package {
     pub(crate) imports: Vec<String>,
     /// Whether it has a library.
     pub(crate) has_lib: bool,
+    /// Whether it differs itself in the profile for several cores (feature `smp`).
+    pub(crate) has_smp: bool,
     /// Its modules in C.
     pub(crate) c_modules: Vec<CModule>,
 }
@@ -101,6 +103,8 @@ struct RawPackage {
     manifest_path: PathBuf,
     targets: Vec<RawTarget>,
     dependencies: Vec<RawDependency>,
+    #[serde(default)]
+    features: BTreeMap<String, Vec<String>>,
     metadata: Option<RawTable>,
 }
 
@@ -200,6 +204,7 @@ impl From<RawPackage> for Package {
         Self {
             bins: of_kind("bin"),
             has_lib: !of_kind("lib").is_empty(),
+            has_smp: raw.features.contains_key("smp"),
             imports: imports.map(|dependency| dependency.name.clone()).collect(),
             layer: strata.as_ref().map(|strata| strata.layer),
             role: strata.as_ref().and_then(|strata| strata.role),
@@ -215,7 +220,7 @@ mod tests {
     use super::*;
 
     fn virt() -> Model {
-        Model::new("qemu-virt", None).unwrap()
+        Model::new("qemu-virt", None, 1).unwrap()
     }
 
     #[test]

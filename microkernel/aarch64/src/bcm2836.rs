@@ -74,11 +74,16 @@ impl Bcm2836 {
             legacy.write(DISABLE + 4 * word, u32::MAX);
         }
         let controller = Self { local, legacy, enabled: [0; 3], software: [Software::default(); CORES] };
-        let core = core();
-        controller.local.write(TIMER_CONTROL + 4 * core, 0);
-        controller.local.write(MAILBOX_CLEAR + MAILBOXES * core, u32::MAX);
-        controller.local.write(MAILBOX_CONTROL + 4 * core, 1);
+        controller.set_up_core();
         controller
+    }
+
+    /// What each core has of its own: timers and mailbox.
+    pub(crate) fn set_up_core(&self) {
+        let core = core();
+        self.local.write(TIMER_CONTROL + 4 * core, 0);
+        self.local.write(MAILBOX_CLEAR + MAILBOXES * core, u32::MAX);
+        self.local.write(MAILBOX_CONTROL + 4 * core, 1);
     }
 
     /// Masks or unmasks. Timers and software interrupts are this core's.

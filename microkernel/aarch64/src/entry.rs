@@ -1,15 +1,14 @@
 //! The kernel's one instance, and what exceptions do with it.
 use crate::hardware::Hardware;
 use crate::lock::{TicketLock, serve};
-use crate::registers;
+use crate::registers::{self, this_core};
 use crate::uart::Uart;
 use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
-use microkernel_abi::SMP;
 use microkernel_core::handle::Tcb;
 use microkernel_core::text::{Piece, write};
-use microkernel_core::{CoreId, Kernel, Message, UserFault};
+use microkernel_core::{Kernel, Message, UserFault};
 
 /// Exception classes (ESR_EL1.EC).
 const EC_FP_ACCESS: u64 = 0x07;
@@ -84,18 +83,6 @@ fn idle() -> u64 {
             return Tcb::context(tcb);
         }
     }
-}
-
-/// Which core this is: the word at the top of its kernel stack.
-#[inline(always)]
-fn this_core() -> CoreId {
-    if !SMP {
-        return CoreId::BOOT;
-    }
-    let top = core::ptr::with_exposed_provenance::<usize>(crate::cache::address(registers::tpidr_el1()));
-    // SAFETY: TPIDR_EL1 is the top of this core's stack since before Rust ran on it, and its number stands there.
-    let index = unsafe { top.read() };
-    CoreId::new(index).unwrap_or(CoreId::BOOT)
 }
 
 fn take_interrupts(kernel: &mut Kernel<Hardware>) {
@@ -217,7 +204,19 @@ pub fn run(kernel: Kernel<Hardware>) -> ! {
     // SAFETY: boot, one core, exceptions masked: nobody uses the instance yet.
     let place = unsafe { &mut *KERNEL.kernel.get() };
     place.write(kernel);
-    let context = entry(|_, _| {});
+    #[cfg(feature = "smp")]
+    crate::secondary::open();
+    go(entry(|_, _| {}))
+}
+
+/// A core beyond the first takes part from here on; there is a kernel.
+#[cfg(feature = "smp")]
+pub(crate) fn join() -> ! {
+    go(entry(|kernel, _| assert!(kernel.m.join(), "the interrupt controller has nothing for this core")))
+}
+
+/// Runs a thread.
+fn go(context: u64) -> ! {
     // SAFETY: `leave` expects a register block of a thread in x0 and never returns; the kernel's stack has nothing
     // that is needed again, and its top is in TPIDR_EL1.
     unsafe { asm!("b leave", in("x0") context, options(noreturn)) }

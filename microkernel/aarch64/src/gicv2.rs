@@ -42,11 +42,11 @@ impl GicV2 {
         let gic = Self { distributor, cpu };
         distributor.write(D_CTLR, 0);
         let irqs = gic.irqs();
-        for i in 0..irqs / 32 {
+        for i in SPI / 32..irqs / 32 {
             distributor.write(D_DISABLE + i * 4, u32::MAX);
             distributor.write(D_CLEAR_PENDING + i * 4, u32::MAX);
         }
-        for i in 0..irqs / 4 {
+        for i in SPI / 4..irqs / 4 {
             distributor.write(D_PRIORITY + i * 4, PRIORITY);
         }
         for i in SPI / 4..irqs / 4 {
@@ -56,9 +56,19 @@ impl GicV2 {
             distributor.write(D_CONFIG + i * 4, 0);
         }
         distributor.write(D_CTLR, 1);
-        cpu.write(C_MASK, 0xff);
-        cpu.write(C_CTLR, 1);
+        gic.set_up_core();
         gic
+    }
+
+    /// What each core has of its own: the private interrupts' registers, which are banked, and the processor interface.
+    pub(crate) fn set_up_core(&self) {
+        self.distributor.write(D_DISABLE, u32::MAX);
+        self.distributor.write(D_CLEAR_PENDING, u32::MAX);
+        for i in 0..SPI / 4 {
+            self.distributor.write(D_PRIORITY + i * 4, PRIORITY);
+        }
+        self.cpu.write(C_MASK, 0xff);
+        self.cpu.write(C_CTLR, 1);
     }
 
     /// Interrupts that the distributor has.

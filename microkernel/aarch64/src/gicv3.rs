@@ -1,15 +1,20 @@
-//! The GICv3 interrupt controller with affinity routing, for one core. Arm IHI 0069.
+//! The GICv3 interrupt controller with affinity routing. Arm IHI 0069.
 //!
 //! Private interrupts are the redistributor's, shared ones the distributor's; the processor interface is system
 //! registers, which EL2 has let EL1 use (`start`).
 use crate::mmio::Registers;
-use crate::registers;
+use crate::registers::{self, this_core};
+use microkernel_core::cores::CORES_MAX;
 
-/// Distributor and this core's redistributor.
+/// Distributor and redistributors.
 pub(crate) struct GicV3 {
     distributor: Registers,
-    /// The redistributor's frame of software and private interrupts, laid out like a distributor's first registers.
-    private: Registers,
+    /// All redistributors, and their bytes.
+    redistributors: Registers,
+    size: u64,
+    /// For each core its redistributor's frame of software and private interrupts, laid out like a distributor's first
+    /// registers.
+    private: [Registers; CORES_MAX],
 }
 
 const D_CTLR: u64 = 0;
@@ -64,7 +69,8 @@ impl GicV3 {
         let all = unsafe { Registers::new(redistributors) };
         let affinity = registers::mpidr_el1() & AFFINITY;
         let own = redistributor(all, size, affinity)?;
-        let mut gic = Self { distributor, private: own.at(R_PRIVATE) };
+        let private = [own.at(R_PRIVATE); CORES_MAX];
+        let mut gic = Self { distributor, redistributors: all, size, private };
         distributor.write(D_CTLR, 0);
         gic.wait();
         let irqs = gic.irqs();
@@ -85,19 +91,22 @@ impl GicV3 {
         for irq in SPI..irqs {
             distributor.write_wide(D_ROUTE + irq * 8, affinity);
         }
-        gic.set_up_core(own);
-        Some(gic)
+        gic.set_up_core().then_some(gic)
     }
 
-    /// What each core has of its own: redistributor and processor interface.
-    fn set_up_core(&mut self, own: Registers) {
+    /// What each core has of its own: redistributor and processor interface. False if there is no redistributor.
+    pub(crate) fn set_up_core(&mut self) -> bool {
+        let affinity = registers::mpidr_el1() & AFFINITY;
+        let Some(own) = redistributor(self.redistributors, self.size, affinity) else { return false };
+        let private = own.at(R_PRIVATE);
+        self.private[this_core().index()] = private;
         own.write(R_WAKER, own.read(R_WAKER) & !R_SLEEP);
         while own.read(R_WAKER) & R_ASLEEP != 0 {}
-        self.private.write(DISABLE, u32::MAX);
-        self.private.write(CLEAR_PENDING, u32::MAX);
-        self.private.write(GROUP, u32::MAX);
+        private.write(DISABLE, u32::MAX);
+        private.write(CLEAR_PENDING, u32::MAX);
+        private.write(GROUP, u32::MAX);
         for i in 0..SPI / 4 {
-            self.private.write(PRIORITY + i * 4, MIDDLE);
+            private.write(PRIORITY + i * 4, MIDDLE);
         }
         while own.read(R_CTLR) & R_BUSY != 0 {}
         registers::set_icc_sre_el1(7);
@@ -107,6 +116,7 @@ impl GicV3 {
         registers::set_icc_ctlr_el1(0);
         registers::set_icc_igrpen1_el1(1);
         registers::isb();
+        true
     }
 
     /// Waits until the distributor has taken the last write in.
@@ -121,8 +131,8 @@ impl GicV3 {
     }
 
     /// The frame that this interrupt is set up in.
-    const fn frame(&self, irq: u64) -> Registers {
-        if irq < SPI { self.private } else { self.distributor }
+    fn frame(&self, irq: u64) -> Registers {
+        if irq < SPI { self.private[this_core().index()] } else { self.distributor }
     }
 
     /// Masks or unmasks.

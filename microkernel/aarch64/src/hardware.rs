@@ -4,6 +4,7 @@ use crate::interrupts::Interrupts;
 use crate::registers;
 use crate::uart::Uart;
 use crate::{fpu, lock, tables};
+use microkernel_abi::SMP;
 use microkernel_core::{CacheOp, CoreId, IRQ_COME, IRQ_RESCHEDULE, IRQ_TICK, Machine, Remote, TICK_US};
 
 /// CNTKCTL_EL1: EL0 reads the physical and the virtual counter.
@@ -24,17 +25,36 @@ pub struct Hardware {
 impl Hardware {
     /// Takes the devices over and starts the tick.
     pub fn new(interrupts: Interrupts, uart: Uart) -> Self {
+        let interval = registers::cntfrq_el0() / 1_000_000 * TICK_US;
+        let mut hardware = Self { interrupts, uart, interval };
+        hardware.start_core();
+        hardware
+    }
+
+    /// The registers of this core, its tick, and what other cores call it by. The interrupt controller is set up.
+    fn start_core(&mut self) {
         registers::set_mdscr_el1(0);
         registers::set_pmuserenr_el0(0);
         registers::set_cntkctl_el1(COUNTERS);
         registers::set_cpacr_el1(0);
         registers::set_cntp_ctl_el0(0);
-        let interval = registers::cntfrq_el0() / 1_000_000 * TICK_US;
-        let mut hardware = Self { interrupts, uart, interval };
-        hardware.interrupts.mask(IRQ_TICK, false);
-        hardware.tick_rearm();
+        self.interrupts.mask(IRQ_TICK, false);
+        if SMP {
+            self.interrupts.mask(IRQ_COME, false);
+            self.interrupts.mask(IRQ_RESCHEDULE, false);
+        }
+        self.tick_rearm();
         registers::set_cntv_ctl_el0(1);
-        hardware
+    }
+
+    /// Takes a core beyond the first in. False if the interrupt controller has nothing for it.
+    #[cfg(feature = "smp")]
+    pub(crate) fn join(&mut self) -> bool {
+        if !self.interrupts.set_up_core() {
+            return false;
+        }
+        self.start_core();
+        true
     }
 
     /// Interrupts another core.

@@ -53,6 +53,17 @@ impl Interrupts {
         Self(Controller::Bcm2836(unsafe { Bcm2836::new(local, legacy) }))
     }
 
+    /// What each core has of its own, on a core beyond the first. False if the controller has nothing for this core.
+    #[cfg(feature = "smp")]
+    pub(crate) fn set_up_core(&mut self) -> bool {
+        match &mut self.0 {
+            Controller::GicV2(gic) => gic.set_up_core(),
+            Controller::GicV3(gic) => return gic.set_up_core(),
+            Controller::Bcm2836(controller) => controller.set_up_core(),
+        }
+        true
+    }
+
     /// Interrupts that the controller has.
     pub fn irqs(&self) -> u64 {
         match &self.0 {

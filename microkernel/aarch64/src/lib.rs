@@ -20,6 +20,8 @@ mod interrupts;
 mod lock;
 mod mmio;
 mod registers;
+#[cfg(feature = "smp")]
+pub mod secondary;
 mod start;
 pub mod tables;
 mod uart;

@@ -1,5 +1,7 @@
 //! System registers, one function each.
 use core::arch::asm;
+use microkernel_abi::SMP;
+use microkernel_core::CoreId;
 
 /// Defines `pub(crate) fn $read() -> u64`.
 macro_rules! read {
@@ -35,6 +37,11 @@ read! {
 read! {
     /// Ticks of the generic timer per second.
     cntfrq_el0, "cntfrq_el0"
+}
+#[cfg(feature = "smp")]
+read! {
+    /// The physical counter.
+    cntpct_el0, "cntpct_el0"
 }
 read! {
     /// Cache line sizes.
@@ -143,4 +150,16 @@ pub(crate) fn dsb_ishst() {
 pub(crate) fn wfi() {
     // SAFETY: WFI has no effect but time; the barrier orders earlier stores before sleeping.
     unsafe { asm!("dsb sy", "wfi", options(nostack, preserves_flags)) };
+}
+
+/// Which core this is: the word at the top of its kernel stack.
+#[inline(always)]
+pub(crate) fn this_core() -> CoreId {
+    if !SMP {
+        return CoreId::BOOT;
+    }
+    let top = core::ptr::with_exposed_provenance::<usize>(crate::cache::address(tpidr_el1()));
+    // SAFETY: TPIDR_EL1 is the top of this core's stack since before Rust ran on it, and its number stands there.
+    let index = unsafe { top.read() };
+    CoreId::new(index).unwrap_or(CoreId::BOOT)
 }

@@ -125,20 +125,18 @@ pub enum StartError {
     Late(u64),
 }
 
-/// This core's affinity, as device trees name cores.
-fn own_affinity() -> u64 {
-    registers::mpidr_el1() & AFFINITY
-}
-
-/// Starts further cores, this one left out, as many as the kernel uses. Returns how many there are then, with this one.
+/// Starts the cores of this one's cluster that have numbers (the last field of the affinity) from 1 on, up to the first
+/// that `method` does not know or the kernel does not use. Returns how many there are then, with this one.
 ///
 /// # Safety
-/// Boot, once, with the kernel's own tables; `cores` are cores of this machine that nobody has started, and what they
-/// say about starting holds: release addresses are mapped as memory and the firmware's for this purpose, PSCI is there.
-pub unsafe fn start(cores: impl Iterator<Item = (u64, StartMethod)>) -> Result<usize, StartError> {
+/// Boot, once, on core 0, with the kernel's own tables; what `method` says about a core of this affinity holds: release
+/// addresses are mapped as memory and the firmware's for this purpose, PSCI is there, and nobody has started the core.
+pub unsafe fn start(method: impl Fn(u64) -> Option<StartMethod>) -> Result<usize, StartError> {
+    let cluster = registers::mpidr_el1() & AFFINITY & !0xff;
     let mut count = 0;
-    let others = cores.filter(|&(affinity, _)| affinity != own_affinity());
-    for ((affinity, method), (place, stack)) in others.zip(SECONDARY_PLACES.iter().zip(&STACKS)) {
+    for (place, stack) in SECONDARY_PLACES.iter().zip(&STACKS) {
+        let affinity = cluster | (count + 1);
+        let Some(method) = method(affinity) else { break };
         count += 1;
         stack.number.store(count, Ordering::Relaxed);
         place.stack_top.store(core::ptr::from_ref(&stack.number).addr() as u64, Ordering::Relaxed);

@@ -22,10 +22,15 @@ image_header:
 start:
     msr     daifset, #0xf
     mov     x19, x0
-    // One core only; the others sleep. Nothing interrupts them.
+    ldr     x20, =upper_half
+    // One core only; others that come this way sleep. Nothing interrupts them.
     mrs     x1, mpidr_el1
     and     x1, x1, #0xff
     cbnz    x1, sleep
+
+    // x20: where to go on, with the kernel's addresses. Further cores come this way, too (`secondary`).
+    .global to_upper_half
+to_upper_half:
     mrs     x1, CurrentEL
     cmp     x1, #(3 << 2)
     b.ne    below_el3
@@ -76,6 +81,10 @@ at_el1:
     // boot_l0[0] -> boot_l1; boot_l1[this GiB] -> boot_l2; there 2 MiB blocks: normal memory, inner shareable, accessed.
     adrp    x1, boot_l0
     add     x1, x1, :lo12:boot_l0
+    // The tables are made once.
+    ldr     x2, =upper_half
+    cmp     x2, x20
+    b.ne    mmu_on
     adrp    x2, boot_l1
     add     x2, x2, :lo12:boot_l1
     orr     x3, x2, #3
@@ -96,6 +105,7 @@ at_el1:
     b.ne    2b
     dsb     sy
 
+mmu_on:
     // MAIR: 0 normal write-back, 1 Device-nGnRnE.
     mov     x3, #0xff
     msr     mair_el1, x3
@@ -116,8 +126,7 @@ at_el1:
     msr     sctlr_el1, x3
     // The new regime applies from here on (Arm ARM D8.2.1: context synchronisation after SCTLR_EL1.M).
     isb
-    ldr     x1, =upper_half
-    br      x1
+    br      x20
 
 upper_half:
     ldr     x1, =__stack_top

@@ -157,21 +157,30 @@ impl Builder {
     /// # Safety
     /// The running code, its data and its stack are mapped, as they were.
     pub unsafe fn activate(self) {
-        let root = to_physical(Self::page(0));
-        registers::set_ttbr0_el1(empty_root());
-        // SAFETY: the caller's promise. The stores to the tables are complete before the root changes (DSB, Arm ARM
-        // D8.2.6); both roots give the same translation to what is running; the old ones are then forgotten.
-        unsafe {
-            asm!(
-                "dsb ish",
-                "msr ttbr1_el1, {root}",
-                "isb",
-                "tlbi vmalle1",
-                "dsb ish",
-                "isb",
-                root = in(reg) root,
-                options(nostack, preserves_flags)
-            );
-        }
+        // SAFETY: the caller's promise.
+        unsafe { take() };
+    }
+}
+
+/// Makes the kernel's tables this core's, and the lower half empty.
+///
+/// # Safety
+/// The tables are complete, and map the running code, its data and its stack as they were.
+pub(crate) unsafe fn take() {
+    let root = to_physical(Builder::page(0));
+    registers::set_ttbr0_el1(empty_root());
+    // SAFETY: the caller's promise. The stores to the tables are complete before the root changes (DSB, Arm ARM
+    // D8.2.6); both roots give the same translation to what is running; the old ones are then forgotten.
+    unsafe {
+        asm!(
+            "dsb ish",
+            "msr ttbr1_el1, {root}",
+            "isb",
+            "tlbi vmalle1",
+            "dsb ish",
+            "isb",
+            root = in(reg) root,
+            options(nostack, preserves_flags)
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! The little that the kernel reads from a flattened device tree: its size, where memory is, what of it is reserved, and
-//! where a device of a kind is.
+//! The little that the kernel reads from a flattened device tree: its size, where memory is, what of it is reserved,
+//! where a device of a kind is, and how cores are started.
 
 /// A range of physical addresses, the end not included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -16,6 +16,35 @@ impl Range {
         self.end - self.start
     }
 }
+
+/// How the firmware is called.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Conduit {
+    /// `hvc`.
+    Hvc,
+    /// `smc`.
+    Smc,
+}
+
+/// How a core is started that the firmware holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StartMethod {
+    /// By a call to the firmware.
+    Psci {
+        /// How it is called.
+        conduit: Conduit,
+        /// The number of CPU_ON.
+        cpu_on: u64,
+    },
+    /// By its address, written to memory that the core looks at.
+    SpinTable {
+        /// Physical address of the word.
+        release: u64,
+    },
+}
+
+/// CPU_ON with 64-bit arguments (Arm DEN 0022, PSCI 0.2).
+const PSCI_CPU_ON: u64 = 0xc400_0003;
 
 const MAGIC: u32 = 0xd00d_feed;
 /// Bytes of the header.
@@ -117,6 +146,29 @@ impl<'a> Fdt<'a> {
         first
     }
 
+    /// How the core of this affinity (MPIDR_EL1's fields) is started; nothing if the tree does not say, or has no such
+    /// core.
+    pub fn start_method(&self, affinity: u64) -> Option<StartMethod> {
+        let (mut psci, mut by_psci, mut method) = (None, false, None);
+        self.nodes(|node| {
+            if node.depth == 2 && node.named(b"psci") {
+                psci = node.own().psci();
+            } else if node.depth == 3 && node.path[1].name == b"cpus" && node.named(b"cpu") {
+                let mut found = false;
+                node.registers(&mut |range| found |= range.start == affinity)?;
+                let said = node.own().enable_method;
+                // Before there was a word for each core there was one for all.
+                let word = if said.is_empty() { node.path[1].enable_method } else { said };
+                by_psci |= found && word == b"psci\0";
+                if found && word == b"spin-table\0" && node.own().release.len() == 8 {
+                    method = Some(StartMethod::SpinTable { release: cells(node.own().release) });
+                }
+            }
+            Some(())
+        })?;
+        if by_psci { psci } else { method }
+    }
+
     /// Calls `visit` for each node when all of its properties are known. `None` where the tree is damaged, or `visit`
     /// says so.
     fn nodes(&self, mut visit: impl FnMut(&Node<'a, '_>) -> Option<()>) -> Option<()> {
@@ -167,6 +219,12 @@ struct Level<'a> {
     compatible: &'a [u8],
     status: &'a [u8],
     reg: &'a [u8],
+    /// How the core is started, and where it waits.
+    enable_method: &'a [u8],
+    release: &'a [u8],
+    /// How the firmware is called, and the number that starts a core.
+    method: &'a [u8],
+    cpu_on: Option<u32>,
     /// How addresses of the nodes below are the node's parent's; none if they are not, empty if they are the same.
     ranges: Option<&'a [u8]>,
     address_cells: usize,
@@ -177,7 +235,19 @@ impl Default for Level<'_> {
     fn default() -> Self {
         // The specification's values for nodes that say nothing.
         let (address_cells, size_cells) = (2, 1);
-        Self { name: &[], compatible: &[], status: &[], reg: &[], ranges: None, address_cells, size_cells }
+        Self {
+            name: &[],
+            compatible: &[],
+            status: &[],
+            reg: &[],
+            enable_method: &[],
+            release: &[],
+            method: &[],
+            cpu_on: None,
+            ranges: None,
+            address_cells,
+            size_cells,
+        }
     }
 }
 
@@ -196,8 +266,29 @@ impl<'a> Level<'a> {
             self.compatible = value;
         } else if is(b"status\0") {
             self.status = value;
+        } else if is(b"enable-method\0") {
+            self.enable_method = value;
+        } else if is(b"cpu-release-addr\0") {
+            self.release = value;
+        } else if is(b"method\0") {
+            self.method = value;
+        } else if is(b"cpu_on\0") {
+            self.cpu_on = word(value, 0);
         }
         Some(())
+    }
+
+    /// What a node of the firmware's says.
+    fn psci(&self) -> Option<StartMethod> {
+        let conduit = match self.method {
+            b"hvc\0" => Conduit::Hvc,
+            b"smc\0" => Conduit::Smc,
+            _ => return None,
+        };
+        // From version 0.2 on the number is fixed; older firmware says it.
+        let fixed = self.compatible.split(|&byte| byte == 0).any(|name| name.starts_with(b"arm,psci-"));
+        let cpu_on = if fixed { PSCI_CPU_ON } else { u64::from(self.cpu_on?) };
+        Some(StartMethod::Psci { conduit, cpu_on })
     }
 }
 
@@ -215,6 +306,16 @@ impl<'a, 'p> Node<'a, 'p> {
     fn at(path: &'p [Level<'a>]) -> Option<Self> {
         let Level { name, compatible, status, .. } = *path.last()?;
         Some(Self { path, name, compatible, status, depth: path.len() })
+    }
+
+    fn own(&self) -> &Level<'a> {
+        // `at` was given one level at least.
+        &self.path[self.path.len() - 1]
+    }
+
+    /// Is it called this, with or without an address?
+    fn named(&self, name: &[u8]) -> bool {
+        self.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest[0] == b'@')
     }
 
     /// Calls `found` for each range of `reg`, in the parent's addresses.

@@ -2,6 +2,7 @@
 //!
 //! Numbers below [`PRIVATE`] are each core's own. A *line* is an interrupt's place among all: core 0's private ones and
 //! the shared ones by their numbers, then the other cores' private ones. Capabilities name lines.
+use crate::IRQS_MAX;
 use crate::cap::View;
 use crate::cores::{CORES_MAX, CoreId};
 use crate::error::{InvocationError, Stop};
@@ -9,7 +10,6 @@ use crate::handle::Slot;
 use crate::invoke::{DONE, Invocation, Outcome, refuse};
 use crate::kernel::{IrqUse, Kernel};
 use crate::machine::Machine;
-use crate::IRQS_MAX;
 use microkernel_abi::{SMP, label};
 
 /// Interrupts that each core has of its own: software-generated and private peripheral ones.

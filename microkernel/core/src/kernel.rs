@@ -3,8 +3,8 @@ use crate::IRQS_MAX;
 use crate::cores::{CORES_MAX, Core, CoreId, CoreSet};
 use crate::error::Stop;
 use crate::handle::{Slot, Tcb};
-use crate::machine::Machine;
 use crate::interrupt::{LINES_MAX, index};
+use crate::machine::Machine;
 use crate::vspace::ASID_POOLS_MAX;
 use microkernel_abi::SMP;
 

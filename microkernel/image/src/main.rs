@@ -12,11 +12,17 @@ use crate::platform::Platform;
 use crate::ranges::{Ranges, range};
 use board::InterruptController;
 use core::panic::PanicInfo;
+#[cfg(not(feature = "smp"))]
+use microkernel_aarch64::cores;
+#[cfg(feature = "smp")]
+use microkernel_aarch64::secondary;
 use microkernel_aarch64::tables::{Builder, Kind, OutOfTables};
-use microkernel_aarch64::{Hardware, cores, fatal, run, set_console};
+use microkernel_aarch64::{Hardware, fatal, run, set_console};
 use microkernel_abi::image::{KernelImageHeader, MAGIC, VERSION};
 use microkernel_core::boot::{BootInput, boot};
-use microkernel_core::fdt::Range;
+#[cfg(feature = "smp")]
+use microkernel_core::fdt::StartMethod;
+use microkernel_core::fdt::{Fdt, Range};
 use microkernel_core::machine::to_physical;
 use microkernel_core::text::Piece;
 use selected_board::BOARD;
@@ -52,6 +58,8 @@ fn make_tables(ram: &Ranges, controller: InterruptController) -> Result<(), OutO
     tables.map_pages(start, text, Kind::Text)?;
     tables.map_pages(text, constants, Kind::Constant)?;
     tables.unmap_page(guard)?;
+    #[cfg(feature = "smp")]
+    secondary::stack_guards().try_for_each(|guard| tables.unmap_page(guard))?;
     for range in ram.get() {
         tables.map_blocks(range.start, range.end, Kind::Memory)?;
     }
@@ -77,6 +85,41 @@ fn device_space(ram: &Ranges, kept: &Ranges, controller: InterruptController) ->
     space
 }
 
+/// Starts further cores; returns how many there are then.
+///
+/// # Safety
+/// Boot, once, with the kernel's own tables. What tree and description say about further cores holds.
+#[cfg(feature = "smp")]
+unsafe fn start_cores(tree: Option<Fdt<'_>>) -> usize {
+    let described = |affinity: u64| {
+        let place = usize::try_from(affinity & 0xff).ok()?.checked_sub(1)?;
+        BOARD.spin_table.get(place).map(|&release| StartMethod::SpinTable { release })
+    };
+    let method = |affinity| match tree {
+        Some(tree) => tree.start_method(affinity).or_else(|| described(affinity)),
+        None => described(affinity),
+    };
+    // SAFETY: the caller's promise.
+    match unsafe { secondary::start(method) } {
+        Ok(count) => count,
+        Err(error) => panic!("a core does not start: {error:?}"),
+    }
+}
+
+/// Puts the cores that the firmware holds to sleep: its memory may become somebody's.
+///
+/// # Safety
+/// As for several cores.
+#[cfg(not(feature = "smp"))]
+unsafe fn start_cores(_: Option<Fdt<'_>>) -> usize {
+    for &release in BOARD.spin_table {
+        // SAFETY: the description says that the firmware holds a core there; `_start` puts every core but the first
+        // to sleep.
+        unsafe { cores::release(release, physical!(__image_start)) };
+    }
+    1
+}
+
 /// Called by the start-up assembly with the device tree's physical address.
 #[unsafe(no_mangle)]
 extern "C" fn kernel_main(fdt_at: u64) -> ! {
@@ -98,11 +141,8 @@ extern "C" fn kernel_main(fdt_at: u64) -> ! {
     let Some(interrupts) = (unsafe { platform::set_up_interrupts(controller) }) else {
         fatal(&[Piece::Text("the interrupt controller has no redistributor for this core")]);
     };
-    for &release in BOARD.spin_table {
-        // SAFETY: the description says that the firmware holds a core there; `_start` puts every core but the first
-        // to sleep.
-        unsafe { cores::release(release, physical!(__image_start)) };
-    }
+    // SAFETY: boot, once; the tree or the description says how further cores are started.
+    let cores = unsafe { start_cores(tree) };
     // SAFETY: the header is part of the image; the packer wrote it before the image was loaded, nobody since. A
     // volatile read, because the linked binary has zeroes there.
     let header = unsafe { (&raw const image_header).read_volatile() };
@@ -132,6 +172,7 @@ extern "C" fn kernel_main(fdt_at: u64) -> ! {
         entry: header.user_entry,
         fdt,
         irqs,
+        cores,
     };
     match boot(hardware, &input) {
         Ok(kernel) => run(kernel),

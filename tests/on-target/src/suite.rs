@@ -29,6 +29,8 @@ pub const PATIENCE: &str = "STRATA_PATIENCE";
 pub const SEED_DEFAULT: u64 = 1;
 /// The board, by name; QEMU's virt machine without it.
 pub const BOARD: &str = "STRATA_BOARD";
+/// Cores of the machine.
+pub const CORES: &str = "STRATA_CORES";
 /// The version of the GIC, where the board has a choice.
 pub const GIC: &str = "STRATA_GIC";
 
@@ -93,7 +95,8 @@ fn model() -> Result<Model> {
     let gic = std::env::var(GIC)
         .ok()
         .map(|text| text.parse().with_context(|| format!("{GIC} is no number: {text}")));
-    Model::new(&board, gic.transpose()?)
+    let cores = u32::try_from(number(CORES, 1)?).context("too many cores")?;
+    Model::new(&board, gic.transpose()?, cores)
 }
 
 fn required(name: &str) -> Result<std::ffi::OsString> {

@@ -153,7 +153,7 @@ mod tests {
     fn workspace(packages: Vec<Package>) -> Workspace {
         let packages: BTreeMap<_, _> =
             packages.into_iter().map(|package| (package.name.clone(), package)).collect();
-        let model = strata_host::model::Model::new("qemu-virt", None).unwrap();
+        let model = strata_host::model::Model::new("qemu-virt", None, 1).unwrap();
         Workspace { root: "/w".into(), target: "/w/target".into(), packages, model }
     }
 

@@ -1,7 +1,7 @@
 //! Goal: what the kernel takes from a device tree is what the tree says, and a damaged tree is no more than no tree.
 //!
 //! Method: a tree as a Raspberry Pi has it, written token by token; then every cut and every changed byte of it.
-use super::{Fdt, Range};
+use super::{Conduit, Fdt, Range, StartMethod};
 use std::vec::Vec;
 
 /// Writes a tree.
@@ -74,6 +74,21 @@ fn tree() -> Vec<u8> {
     out.begin("memory@0");
     out.cells("reg", &[0, 0x3b40_0000, 0x4000_0000, 0x1000]);
     out.end();
+    out.begin("cpus");
+    out.cells("#address-cells", &[1]);
+    out.cells("#size-cells", &[0]);
+    for (core, method) in [(0, "psci\0"), (1, "psci\0"), (2, "spin-table\0"), (3, "unheard-of\0")] {
+        out.begin(&std::format!("cpu@{core}"));
+        out.cells("reg", &[core]);
+        out.property("enable-method", method.as_bytes());
+        out.cells("cpu-release-addr", &[0, 0xe8]);
+        out.end();
+    }
+    out.end();
+    out.begin("psci");
+    out.property("compatible", b"arm,psci-1.0\0arm,psci-0.2\0arm,psci\0");
+    out.property("method", b"smc\0");
+    out.end();
     out.begin("soc");
     out.cells("#address-cells", &[1]);
     out.cells("#size-cells", &[1]);
@@ -123,6 +138,16 @@ fn memory_reservations_and_devices_are_found() {
 }
 
 #[test]
+fn cores_are_started_as_the_tree_says() {
+    let bytes = tree();
+    let tree = Fdt::parse(&bytes).unwrap();
+    let psci = StartMethod::Psci { conduit: Conduit::Smc, cpu_on: 0xc400_0003 };
+    assert_eq!(tree.start_method(1), Some(psci));
+    assert_eq!(tree.start_method(2), Some(StartMethod::SpinTable { release: 0xe8 }));
+    assert_eq!([tree.start_method(3), tree.start_method(4)], [None; 2]);
+}
+
+#[test]
 fn no_damage_panics() {
     let good = tree();
     let walk = |bytes: &[u8]| {
@@ -131,6 +156,7 @@ fn no_damage_panics() {
             let _ = tree.memory(|_| ranges += 1);
             let _ = tree.reserved(|_| ranges += 1);
             let _ = tree.device("arm,pl011");
+            let _ = tree.start_method(2);
             assert!(tree.used() <= bytes.len());
         }
     };

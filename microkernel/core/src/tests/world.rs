@@ -206,7 +206,8 @@ impl World {
     /// Every slot that can be reached: the root CNode's, all CNodes' below it, all threads'.
     pub(super) fn all_slots(&self) -> Vec<Slot> {
         let mut containers: Vec<(u64, u64)> = Vec::new();
-        let mut slots: Vec<Slot> = (0..self.k.irq_count + crate::interrupt::EXTRA_LINES).map(|irq| self.k.irq_slot(irq)).collect();
+        let mut slots: Vec<Slot> =
+            (0..self.k.irq_count + crate::interrupt::EXTRA_LINES).map(|irq| self.k.irq_slot(irq)).collect();
         let mut seen = 0;
         let root = (self.slot(0).addr(), 1 << crate::ROOT_CNODE_BITS);
         containers.push(root);
