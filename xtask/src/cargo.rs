@@ -48,7 +48,8 @@ pub(crate) fn build<'a>(
     command.args(["--release", "--target", target]);
     for package in packages {
         command.args(["-p", package]);
-        if workspace.model.is_smp() && workspace.packages.get(package).is_some_and(|package| package.has_smp) {
+        if workspace.model.is_smp() && workspace.packages.get(package).is_some_and(|package| package.has_smp)
+        {
             command.args(["--features", &format!("{package}/smp")]);
         }
     }

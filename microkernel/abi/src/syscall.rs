@@ -28,3 +28,7 @@ pub const DEBUG_CAP_IDENTIFY: i64 = -12;
 pub const DEBUG_SNAPSHOT: i64 = -13;
 /// Debug: give a thread a name.
 pub const DEBUG_NAME_THREAD: i64 = -14;
+/// Debug, with several cores: raise a software interrupt on a core.
+pub const DEBUG_SEND_IPI: i64 = -15;
+/// Debug, with several cores: the core that a thread belongs to.
+pub const DEBUG_GET_THREAD_AFFINITY: i64 = -16;

@@ -178,6 +178,12 @@ impl seL4_IPCBuffer {
         self.invoke(service, label::TCB_UNBIND_NOTIFICATION, &[], &[])
     }
 
+    /// Moves a thread to a core. It stops where it runs at once, and has seen everything when it runs again: its
+    /// context is synchronised. With one core there is no such method (`seL4_IllegalOperation`).
+    pub fn seL4_TCB_SetAffinity(&mut self, service: seL4_TCB, affinity: seL4_Word) -> seL4_Error::Type {
+        self.invoke(service, label::TCB_SET_AFFINITY, &[affinity], &[])
+    }
+
     /// Sets tpidr_el0.
     pub fn seL4_TCB_SetTLSBase(&mut self, service: seL4_TCB, tls_base: seL4_Word) -> seL4_Error::Type {
         self.invoke(service, label::TCB_SET_TLS_BASE, &[tls_base], &[])
@@ -361,6 +367,27 @@ impl seL4_IPCBuffer {
             service,
             label::IRQ_ISSUE_IRQ_HANDLER_TRIGGER,
             &[irq, trigger, index, depth.into()],
+            &[root],
+        )
+    }
+
+    /// As `seL4_IRQControl_GetTrigger`, for a private interrupt of core `target`, or a shared one that goes there. With
+    /// one core there is no such method (`seL4_IllegalOperation`).
+    #[expect(clippy::too_many_arguments, reason = "as many as in the ABI")]
+    pub fn seL4_IRQControl_GetTriggerCore(
+        &mut self,
+        service: seL4_IRQControl,
+        irq: seL4_Word,
+        trigger: seL4_Word,
+        root: seL4_CNode,
+        index: seL4_Word,
+        depth: seL4_Uint8,
+        target: seL4_Word,
+    ) -> seL4_Error::Type {
+        self.invoke(
+            service,
+            label::IRQ_ISSUE_IRQ_HANDLER_TRIGGER_CORE,
+            &[irq, trigger, index, depth.into(), target],
             &[root],
         )
     }

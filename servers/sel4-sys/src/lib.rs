@@ -45,9 +45,10 @@ pub use ipc_buffer::seL4_IPCBuffer;
 pub use microkernel_abi as abi;
 #[cfg(target_arch = "aarch64")]
 pub use syscalls::{
-    seL4_CallWithMRsWithoutIPCBuffer, seL4_DebugCapIdentify, seL4_DebugDumpScheduler, seL4_DebugHalt,
-    seL4_DebugPutChar, seL4_DebugSnapshot, seL4_RecvWithMRsWithoutIPCBuffer,
-    seL4_ReplyWithMRsWithoutIPCBuffer, seL4_SendWithMRsWithoutIPCBuffer, seL4_Signal, seL4_Yield,
+    seL4_CallWithMRsWithoutIPCBuffer, seL4_DebugCapIdentify, seL4_DebugDumpScheduler,
+    seL4_DebugGetThreadAffinity, seL4_DebugHalt, seL4_DebugPutChar, seL4_DebugSnapshot,
+    seL4_RecvWithMRsWithoutIPCBuffer, seL4_ReplyWithMRsWithoutIPCBuffer, seL4_SendWithMRsWithoutIPCBuffer,
+    seL4_Signal, seL4_Yield,
 };
 pub use types::{
     seL4_ARM_ASIDControl, seL4_ARM_ASIDPool, seL4_ARM_Page, seL4_ARM_PageTable, seL4_ARM_VMAttributes,

@@ -178,3 +178,8 @@ pub fn seL4_DebugSnapshot() {
 pub fn seL4_DebugCapIdentify(cap: seL4_CPtr) -> seL4_Word {
     svc(syscall::DEBUG_CAP_IDENTIFY, Registers { x0: cap, x1: 0, mrs: [0; 4] }, null_mut()).x0
 }
+
+/// Debug, with several cores: the core that a thread belongs to.
+pub fn seL4_DebugGetThreadAffinity(tcb: seL4_CPtr) -> seL4_Word {
+    svc(syscall::DEBUG_GET_THREAD_AFFINITY, Registers { x0: tcb, x1: 0, mrs: [0; 4] }, null_mut()).x0
+}

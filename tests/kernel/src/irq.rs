@@ -4,8 +4,7 @@ use crate::env::{COUNTER, ok, park};
 use core::arch::asm;
 use core::sync::atomic::Ordering;
 use sel4_sys::{
-    seL4_CapIRQControl, seL4_CapInitThreadCNode, seL4_CapRights, seL4_DebugCapIdentify, seL4_Error,
-    seL4_IPCBuffer, seL4_MessageInfo,
+    seL4_CapIRQControl, seL4_CapInitThreadCNode, seL4_CapRights, seL4_Error, seL4_IPCBuffer, seL4_MessageInfo,
 };
 
 const TIMER: u64 = 30;
@@ -62,13 +61,14 @@ case! {
     }
 }
 
+#[cfg(not(feature = "smp"))]
 case! {
     /// A software interrupt arrives at the notification of its handler.
     irq_sgi, env => {
         let (handler, sgi) = (env.slot(), env.slot());
         ok(env.ipc.seL4_IRQControl_Get(seL4_CapIRQControl, 5, ROOT, handler, 64));
         ok(env.ipc.seL4_IRQControl_IssueSGISignal(seL4_CapIRQControl, 5, 0, ROOT, sgi, 64));
-        assert_eq!(seL4_DebugCapIdentify(handler), 16);
+        assert_eq!(sel4_sys::seL4_DebugCapIdentify(handler), 16);
         let ntfn = env.notification();
         let badged = env.mint(ntfn, seL4_CapRights::all(), 2);
         ok(env.ipc.seL4_IRQHandler_SetNotification(handler, badged));

@@ -19,6 +19,8 @@ mod ipc;
 mod irq;
 mod memory;
 mod sched;
+#[cfg(feature = "smp")]
+mod smp;
 mod start;
 mod threads;
 

@@ -77,6 +77,11 @@ impl Model {
             words.extend(["-cpu", "cortex-a53", "-smp", &self.cores.to_string()].map(str::to_owned));
             words.extend(["-m".into(), format!("{}M", RAM_BYTES >> 20)]);
         }
+        if self.is_smp() {
+            // With a thread for each core QEMU forgets its translation of a patched instruction *before* it does the
+            // store, so that another core can translate the old one again and keep it.
+            words.extend(["-accel", "tcg,thread=single"].map(str::to_owned));
+        }
         if self.board.semihosting {
             words.extend(["-semihosting-config", "enable=on,target=native,userspace=on"].map(str::to_owned));
         }
@@ -98,8 +103,9 @@ mod tests {
 
     #[test]
     fn every_board_has_a_machine_and_only_virt_a_choice() {
-        let name =
-            |board, gic| Model::new(board, gic, 1).map(|model| model.name()).map_err(|error| error.to_string());
+        let name = |board, gic| {
+            Model::new(board, gic, 1).map(|model| model.name()).map_err(|error| error.to_string())
+        };
         assert_eq!(name("qemu-virt", None), Ok("virt".to_owned()));
         assert_eq!(name("virt", Some(3)), Ok("virt-gic3".to_owned()));
         assert_eq!(name("raspi3", None), Ok("raspi3b".to_owned()));
