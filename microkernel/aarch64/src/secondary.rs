@@ -119,8 +119,8 @@ pub fn stack_guards() -> impl Iterator<Item = u64> {
 /// Why a core does not come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StartError {
-    /// The firmware refuses to start the core of this affinity, with this PSCI error.
-    Refused(u64, i64),
+    /// The firmware refuses to start the core of this affinity.
+    Refused(u64),
     /// The core of this affinity did not arrive.
     Late(u64),
 }
@@ -149,9 +149,8 @@ pub unsafe fn start(method: impl Fn(u64) -> Option<StartMethod>) -> Result<usize
             StartMethod::SpinTable { release: at } => unsafe { release(at, start_address()) },
             StartMethod::Psci { conduit, cpu_on } => {
                 // SAFETY: the caller's promise: the firmware answers, and the core starts at our entry for that.
-                let status = unsafe { psci(conduit, [cpu_on, affinity, start_address(), 0]) };
-                if status != 0 {
-                    return Err(StartError::Refused(affinity, status));
+                if unsafe { psci(conduit, [cpu_on, affinity, start_address(), 0]) } != 0 {
+                    return Err(StartError::Refused(affinity));
                 }
             }
         }

@@ -17,7 +17,8 @@ pub(crate) const PRIVATE: u64 = 32;
 /// Lines of cores beyond the first.
 pub(crate) const EXTRA_LINES: u64 = (CORES_MAX as u64 - 1) * PRIVATE;
 /// Lines that the kernel can hand out.
-pub(crate) const LINES_MAX: usize = IRQS_MAX + (CORES_MAX - 1) * PRIVATE as usize;
+pub(crate) const LINES_MAX: usize = IRQS_MAX + (CORES_MAX - 1) * 32;
+const _: () = assert!(LINES_MAX as u64 == IRQS_MAX as u64 + EXTRA_LINES);
 /// Software interrupts of the interrupt controller.
 const SGIS: u64 = 16;
 /// Cores that a software interrupt can name.

@@ -15,7 +15,7 @@ use core::panic::PanicInfo;
 #[cfg(not(feature = "smp"))]
 use microkernel_aarch64::cores;
 #[cfg(feature = "smp")]
-use microkernel_aarch64::secondary;
+use microkernel_aarch64::secondary::{self, StartError};
 use microkernel_aarch64::tables::{Builder, Kind, OutOfTables};
 use microkernel_aarch64::{Hardware, fatal, run, set_console};
 use microkernel_abi::image::{KernelImageHeader, MAGIC, VERSION};
@@ -102,7 +102,12 @@ unsafe fn start_cores(tree: Option<Fdt<'_>>) -> usize {
     // SAFETY: the caller's promise.
     match unsafe { secondary::start(method) } {
         Ok(count) => count,
-        Err(error) => panic!("a core does not start: {error:?}"),
+        Err(StartError::Late(affinity)) => {
+            fatal(&[Piece::Text("a core does not come: affinity "), Piece::Hex(affinity)])
+        }
+        Err(StartError::Refused(affinity)) => {
+            fatal(&[Piece::Text("the firmware starts no core of affinity "), Piece::Hex(affinity)])
+        }
     }
 }
 

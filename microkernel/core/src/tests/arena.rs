@@ -9,7 +9,7 @@ use std::vec::Vec;
 pub(super) const BASE: u64 = 0x4000_0000;
 
 /// What a core has of its own.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub(super) struct Registers {
     pub(super) user_root: (u64, u64),
     pub(super) timer_open: bool,
@@ -104,7 +104,7 @@ impl Machine for Arena {
         self.own().user_root = (root, asid);
     }
     fn set_next_user_root(&mut self, root: u64, asid: u64) {
-        self.user_root = (root, asid);
+        self.own().user_root = (root, asid);
     }
     fn user_cache(&mut self, _: CacheOp, start: u64, end: u64) {
         assert!(start < end && self.cores[self.here].user_root.0 != 0);
