@@ -115,6 +115,9 @@ pub(crate) fn with_root(workspace: &Workspace, root: &str) -> Result<Images> {
         }
         None => PathBuf::from(root),
     };
+    if !elf.is_file() {
+        bail!("{root} is neither a package nor a file");
+    }
     let stem = elf.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let kernel_image = out.join(format!("kernel-{stem}.bin"));
     image_with_root(workspace, &elf, &kernel_image)?;
@@ -132,7 +135,9 @@ fn image_with_root(workspace: &Workspace, root_elf: &Path, image: &Path) -> Resu
     let board = workspace.model.board;
     let device_tree = image.with_file_name(DEVICE_TREE);
     tools::write_if_changed(&device_tree, &strata_host::device_tree::make(board, ""))?;
-    tools::write_if_changed(image, &kernel_image::assemble(&kernel, &user, board.load_address)?)
+    let bytes = kernel_image::assemble(&kernel, &user, board.load_address)?;
+    kernel_image::check_fit(board, bytes.len()).with_context(|| root_elf.display().to_string())?;
+    tools::write_if_changed(image, &bytes)
 }
 
 /// Builds what the boot archive holds, all Rust parts with one call of cargo.

@@ -34,10 +34,18 @@ pub(crate) struct Flat {
 
 /// Flattens the executable.
 pub(crate) fn flatten(elf: &[u8], by: By) -> Result<Flat> {
-    let header = FileHeader64::<Endianness>::parse(elf).context("not an ELF file")?;
+    let header = FileHeader64::<Endianness>::parse(elf).context("not a 64-bit ELF file")?;
     let endian = header.endian()?;
-    if endian != Endianness::Little || header.e_machine(endian) != object::elf::EM_AARCH64 {
-        bail!("not a little-endian AArch64 executable");
+    let machine = header.e_machine(endian);
+    if endian != Endianness::Little || machine != object::elf::EM_AARCH64 {
+        bail!(
+            "made for another machine: ELF machine {}, {endian:?}-endian; little-endian AArch64 is 183",
+            machine.0
+        );
+    }
+    let kind = header.e_type(endian);
+    if !matches!(kind, object::elf::ET_EXEC | object::elf::ET_DYN) {
+        bail!("not linked: ELF type {}, an executable is 2 or 3", kind.0);
     }
     let mut segments = Vec::new();
     for segment in header.program_headers(endian, elf)? {
@@ -61,7 +69,9 @@ pub(crate) fn flatten(elf: &[u8], by: By) -> Result<Flat> {
     let size =
         (end - base).checked_next_multiple_of(PAGE).context("the image wraps around the address space")?;
     if size > FLAT_SIZE_MAX {
-        bail!("segments span {size:#x} bytes, more than {FLAT_SIZE_MAX:#x}");
+        bail!(
+            "does not fit in memory: its segments span {size:#x} bytes, and {FLAT_SIZE_MAX:#x} is the most"
+        );
     }
     let mut bytes = vec![0; usize::try_from(size)?];
     let mut filled = base;
@@ -73,7 +83,11 @@ pub(crate) fn flatten(elf: &[u8], by: By) -> Result<Flat> {
         bytes[start..start + data.len()].copy_from_slice(data);
         filled = end;
     }
-    Ok(Flat { base, entry: header.e_entry(endian), bytes })
+    let entry = header.e_entry(endian);
+    if by == By::Virtual && !(base..base + size).contains(&entry) {
+        bail!("it starts at {entry:#x}, outside of its segments");
+    }
+    Ok(Flat { base, entry, bytes })
 }
 
 #[cfg(test)]
@@ -140,9 +154,29 @@ pub(crate) mod tests {
         assert!(flatten(&overlap, By::Virtual).unwrap_err().to_string().contains("overlap"));
         assert!(flatten(&elf(0, &[(0, 0, b"a", 1), (1 << 40, 0, b"b", 1)]), By::Virtual).is_err());
         assert!(flatten(&elf(0, &[(u64::MAX, 0, b"ab", 2)]), By::Virtual).is_err());
-        let good = elf(0, &[(0x1000, 0, b"abcd", 4)]);
+        let good = elf(0x1000, &[(0x1000, 0, b"abcd", 4)]);
+        assert!(flatten(&good, By::Virtual).is_ok());
         for length in 0..good.len() {
             let _ = flatten(&good[..length], By::Virtual);
         }
+    }
+
+    #[test]
+    fn the_message_says_what_is_wrong_with_a_file() {
+        let good = elf(0x1000, &[(0x1000, 0, b"abcd", 4)]);
+        let says = |elf: &[u8], what: &str| {
+            let message = flatten(elf, By::Virtual).unwrap_err().to_string();
+            assert!(message.contains(what), "{message}");
+        };
+        says(b"#!/bin/sh", "not a 64-bit ELF file");
+        let mut other = good.clone();
+        other[18] = 62;
+        says(&other, "another machine: ELF machine 62");
+        let mut object = good;
+        object[16] = 1;
+        says(&object, "not linked");
+        says(&elf(0x1000, &[]), "no loadable segment");
+        says(&elf(0x1000, &[(0x1000, 0, b"a", 1), (1 << 40, 0, b"b", 1)]), "does not fit in memory");
+        says(&elf(0x5000, &[(0x1000, 0, b"abcd", 4)]), "starts at 0x5000");
     }
 }

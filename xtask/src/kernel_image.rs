@@ -8,6 +8,7 @@
 //! ```
 
 use anyhow::{Context, Result, bail};
+use board::Board;
 use microkernel_abi::image::{HEADER_OFFSET, HEADER_SIZE, MAGIC, VERSION};
 
 use crate::flatten::{Flat, PAGE};
@@ -34,6 +35,26 @@ pub(crate) fn assemble(kernel: &Flat, user: &Flat, load_address: u64) -> Result<
     }
     out.extend_from_slice(&user.bytes);
     Ok(out)
+}
+
+/// What the kernel needs of a board's memory beside the image: the root task's tables and first objects, and something
+/// to begin with.
+const FREE_MIN: u64 = 4 << 20;
+
+/// Is there room for an image of so many bytes in the memory that it is loaded into?
+pub(crate) fn check_fit(board: &Board, bytes: usize) -> Result<()> {
+    let start = board.load_address;
+    let ram = board.ram.iter().find(|ram| (ram.start..ram.start + ram.size).contains(&start));
+    let ram = ram.with_context(|| format!("{} has no memory at {start:#x}", board.name))?;
+    let room = ram.start + ram.size - start;
+    let size = u64::try_from(bytes)?;
+    if size > room.saturating_sub(FREE_MIN) {
+        bail!(
+            "does not fit in memory: an image of {size:#x} bytes at {start:#x}, and {} has {room:#x} there",
+            board.name
+        );
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -66,5 +87,13 @@ mod tests {
         assert!(assemble(&code, &user, LOAD_ADDRESS).is_err());
         assert!(assemble(&Flat { base: LOAD_ADDRESS + PAGE, ..kernel() }, &user, LOAD_ADDRESS).is_err());
         assert!(assemble(&Flat { bytes: vec![], ..kernel() }, &user, LOAD_ADDRESS).is_err());
+    }
+
+    #[test]
+    fn an_image_larger_than_the_memory_is_refused() {
+        let board = boards::named("qemu-virt").unwrap();
+        assert!(check_fit(board, 64 << 20).is_ok());
+        let message = check_fit(board, 512 << 20).unwrap_err().to_string();
+        assert!(message.contains("does not fit in memory"), "{message}");
     }
 }

@@ -12,6 +12,7 @@ mod cargo;
 mod expect;
 mod flash;
 mod flatten;
+mod image;
 mod interactive;
 mod kernel_image;
 mod module;
@@ -54,12 +55,8 @@ struct Cli {
 enum Verb {
     /// Build every image: modules, base, servers, root task, kernel.
     Build,
-    /// Build, and print where the bootable image is.
-    Image {
-        /// Write what a card needs besides the firmware into this folder: kernel, device tree, config.txt.
-        #[arg(long, value_name = "DIR")]
-        out: Option<PathBuf>,
-    },
+    /// Build, and print where the bootable image is; also with any seL4 root task.
+    Image(image::ImageArgs),
     /// Make the card that a board boots from, as an image or on a device, or say what is on one.
     Flash(flash::FlashArgs),
     /// Boot the system in QEMU, interactively or with a script of console commands.
@@ -72,7 +69,7 @@ enum Verb {
     Tidy,
     /// Print a trace: runs a script and shows the records of `trace dump`.
     Trace(run::TraceArgs),
-    /// Text, read-only data, data and bss of every image.
+    /// Text, read-only data, data and bss of every image; the same and the unsafe lines of every crate.
     Sizes,
 }
 
@@ -91,14 +88,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
     let workspace = workspace::Workspace::read(Model::new(&cli.board, cli.gic, cli.smp)?)?;
     match &cli.verb {
         Verb::Build => build::all(&workspace).map(|_| ExitCode::SUCCESS),
-        Verb::Image { out } => {
-            let images = build::all(&workspace)?;
-            match out {
-                Some(folder) => flash::image(&workspace, &images.kernel_image, folder)?,
-                None => println!("{}", images.kernel_image.display()),
-            }
-            Ok(ExitCode::SUCCESS)
-        }
+        Verb::Image(args) => image::image(&workspace, args),
         Verb::Flash(args) => flash::flash(&workspace, args),
         Verb::Run(args) => run::run(&workspace, args),
         Verb::Test(args) => test::test(&workspace, args),

@@ -11,6 +11,7 @@
 #![no_main]
 
 mod bench;
+mod boot;
 mod cache;
 mod caps;
 mod env;

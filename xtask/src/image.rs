@@ -1,0 +1,45 @@
+//! `x image`: a bootable image in one file, with the system's root task or with somebody else's.
+//!
+//! A root task is one ELF that carries everything it needs: the same file that seL4's own loader would be given.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::workspace::Workspace;
+use crate::{build, flash};
+
+/// Arguments of `x image`.
+#[derive(Args, Debug)]
+pub(crate) struct ImageArgs {
+    /// Another root task: an ELF file, or the name of a package.
+    #[arg(long, value_name = "FILE")]
+    root_task: Option<String>,
+    /// Where to write the image. For a board that boots from a card: the folder for what the card needs besides the
+    /// firmware, kernel, device tree and config.txt.
+    #[arg(long, value_name = "IMAGE")]
+    out: Option<PathBuf>,
+}
+
+/// `x image`.
+pub(crate) fn image(workspace: &Workspace, args: &ImageArgs) -> Result<ExitCode> {
+    let images = match &args.root_task {
+        Some(root) => build::with_root(workspace, root)?,
+        None => build::all(workspace)?,
+    };
+    let image = match &args.out {
+        Some(folder) if workspace.model.board.card.is_some() => {
+            return flash::image(workspace, &images.kernel_image, folder).map(|()| ExitCode::SUCCESS);
+        }
+        Some(out) => {
+            std::fs::copy(&images.kernel_image, out)
+                .with_context(|| format!("cannot write {}", out.display()))?;
+            out
+        }
+        None => &images.kernel_image,
+    };
+    println!("{}", image.display());
+    Ok(ExitCode::SUCCESS)
+}
