@@ -199,8 +199,26 @@ pub fn fatal(message: &[Piece<'_>]) -> ! {
     }
 }
 
+/// What the checker of invariants writes on.
+#[cfg(feature = "check")]
+struct Notes(UnsafeCell<microkernel_core::check::Notes>);
+
+#[cfg(feature = "check")]
+// SAFETY: `run` gives it to the kernel, once; nobody else names it.
+unsafe impl Sync for Notes {}
+
+#[cfg(feature = "check")]
+static NOTES: Notes = Notes(UnsafeCell::new(microkernel_core::check::Notes::new()));
+
 /// Runs the first thread. The kernel lives from here on in the vectors.
-pub fn run(kernel: Kernel<Hardware>) -> ! {
+pub fn run(
+    #[cfg_attr(not(feature = "check"), expect(unused_mut, reason = "for the checker"))] mut kernel: Kernel<
+        Hardware,
+    >,
+) -> ! {
+    #[cfg(feature = "check")]
+    // SAFETY: `run` is called once (it never returns), and nothing else names the static.
+    kernel.set_notes(unsafe { &mut *NOTES.0.get() });
     // SAFETY: boot, one core, exceptions masked: nobody uses the instance yet.
     let place = unsafe { &mut *KERNEL.kernel.get() };
     place.write(kernel);

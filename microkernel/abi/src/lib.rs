@@ -38,6 +38,10 @@ pub const EXTRA_CAPS_MAX: usize = 3;
 pub const RETYPE_FAN_OUT_MAX: u64 = 256;
 /// The highest priority.
 pub const PRIORITY_MAX: u64 = 255;
+/// Scheduling domains (`CONFIG_NUM_DOMAINS`).
+pub const DOMAINS_MAX: u64 = 1;
+/// Entries of the domain schedule (`CONFIG_NUM_DOMAIN_SCHEDULES`).
+pub const DOMAIN_SCHEDULE_MAX: usize = 2;
 /// The last address that a user mapping can cover.
 pub const USER_TOP: u64 = 0x7fff_ffff_ffff;
 /// The TCB flag that takes the floating-point unit away from a thread.

@@ -26,6 +26,8 @@ pub const DEBUG_HALT: i64 = -11;
 pub const DEBUG_CAP_IDENTIFY: i64 = -12;
 /// Debug: print the capability space.
 pub const DEBUG_SNAPSHOT: i64 = -13;
+/// Debug, not seL4's: check every invariant of the kernel. In builds with the feature `check` only.
+pub const DEBUG_CHECK: i64 = -64;
 /// Debug: give a thread a name.
 pub const DEBUG_NAME_THREAD: i64 = -14;
 /// Debug, with several cores: raise a software interrupt on a core.

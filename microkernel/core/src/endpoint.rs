@@ -216,13 +216,11 @@ impl<M: Machine> Kernel<M> {
         self.reschedule();
     }
 
-    /// A thread that was taken out of a queue by force runs its system call again; a faulted one stays stopped.
+    /// A thread that was taken out of a queue by force runs its system call again, or the instruction that faulted.
     fn cancelled(&mut self, tcb: Tcb) {
-        if self.get(tcb, FAULT) == 0 {
-            self.set_state(tcb, State::Restart);
-            self.enqueue(tcb, false);
-        } else {
-            self.set_state(tcb, State::Inactive);
-        }
+        // The fault is not sent any more; if it still exists the instruction raises it anew.
+        self.set(tcb, FAULT, 0);
+        self.set_state(tcb, State::Restart);
+        self.enqueue(tcb, false);
     }
 }

@@ -9,6 +9,7 @@ use crate::tcb::{
     FAULT, FAULT_0, FAULT_1, FAULT_2, FAULT_HANDLER, LOOKUP_0, LOOKUP_1, LOOKUP_2, LOOKUP_3, Reg, State,
     sanitised_spsr,
 };
+use microkernel_abi::FAST_MESSAGE_REGISTERS;
 use microkernel_abi::error::LookupFailure;
 use microkernel_abi::fault::{
     CAP_FAULT, UNKNOWN_SYSCALL, UNKNOWN_SYSCALL_REPLY_LENGTH, USER_EXCEPTION, USER_EXCEPTION_REPLY_LENGTH,
@@ -165,7 +166,10 @@ impl<M: Machine> Kernel<M> {
 
     fn take_registers(&mut self, handler: Tcb, faulter: Tcb, info: MessageInfo, registers: &[Reg]) {
         let buffer = self.buffer(handler, false);
-        for (&reg, i) in registers.iter().zip(0..info.length()) {
+        // Without a buffer the message ends with the registers.
+        let length =
+            if buffer.is_some() { info.length() } else { info.length().min(FAST_MESSAGE_REGISTERS as u64) };
+        for (&reg, i) in registers.iter().zip(0..length) {
             let value = self.message_word(handler, buffer, i);
             let value = if reg == Reg::SPSR { sanitised_spsr(value) } else { value };
             self.set_reg(faulter, reg, value);

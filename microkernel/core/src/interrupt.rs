@@ -99,7 +99,7 @@ impl<M: Machine> Kernel<M> {
                     return refuse(InvocationError::IllegalOperation);
                 }
                 self.ensure_free(irq)?;
-                let edge = self.arg(inv, 1) & 1 != 0;
+                let edge = self.arg(inv, 1) != 0;
                 let dest = self.irq_dest(inv, 2)?;
                 self.m.irq_trigger(irq, edge);
                 self.make_handler(inv.slot, dest, irq);

@@ -6,7 +6,6 @@ use crate::handle::{Endpoint, Slot, Tcb};
 use crate::ipc::ExtraCaps;
 use crate::kernel::Kernel;
 use crate::machine::Machine;
-use microkernel_abi::label;
 use microkernel_abi::rights::CapRights;
 
 /// A message to an object of the kernel.
@@ -125,20 +124,9 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// One scheduling domain: setting it to 0 is all there is.
-    #[inline(never)]
-    fn invoke_domain(&mut self, inv: &Invocation) -> Result<Outcome, Stop> {
-        if inv.label != label::DOMAIN_SET_SET {
-            return refuse(InvocationError::IllegalOperation);
-        }
-        inv.need(1, 0)?;
-        if self.arg(inv, 0) != 0 {
-            return refuse(InvocationError::InvalidArgument(0));
-        }
-        inv.need(1, 1)?;
-        match self.view(inv.extra(0)?) {
-            View::Thread { .. } => DONE,
-            _ => refuse(InvocationError::InvalidArgument(1)),
-        }
+    /// One word for a Call; who only sends hears nothing.
+    pub(crate) fn answer(&mut self, inv: &Invocation, word: u64) -> Result<Outcome, Stop> {
+        let words = if inv.call { self.set_message(inv.tcb, [word].into_iter()) } else { 0 };
+        Ok(Outcome::Done { words })
     }
 }

@@ -1,6 +1,7 @@
 //! The kernel's state outside of objects.
 use crate::IRQS_MAX;
 use crate::cores::{CORES_MAX, Core, CoreId, CoreSet};
+use crate::domain::Schedule;
 use crate::error::Stop;
 use crate::handle::{Slot, Tcb};
 use crate::interrupt::{LINES_MAX, index};
@@ -41,6 +42,9 @@ pub struct Kernel<M> {
     pub(crate) irq_slots: u64,
     pub(crate) irq_count: u64,
     pub(crate) irq_use: [IrqUse; LINES_MAX],
+    pub(crate) schedule: Schedule,
+    #[cfg(feature = "check")]
+    pub(crate) notes: Option<&'static mut crate::check::Notes>,
     /// Work units since the last look for a waiting interrupt.
     pub(crate) work: u64,
 }
@@ -61,6 +65,9 @@ impl<M: Machine> Kernel<M> {
             irq_slots,
             irq_count: irq_count.min(IRQS_MAX as u64),
             irq_use: [IrqUse::Free; LINES_MAX],
+            schedule: Schedule::new(),
+            #[cfg(feature = "check")]
+            notes: None,
             work: 0,
         };
         for core in (0..CORES_MAX).filter_map(CoreId::new) {

@@ -24,10 +24,13 @@ extern crate std;
 
 pub mod boot;
 pub mod cap;
+#[cfg(any(test, feature = "check"))]
+pub mod check;
 mod cnode;
 pub mod cores;
 mod debug;
 mod delete;
+mod domain;
 mod endpoint;
 pub mod error;
 mod fastpath;

@@ -66,10 +66,7 @@ impl<M: Machine> Kernel<M> {
                 let op = cache_op(inv.label, label::PAGE_CLEAN_DATA);
                 self.maintain(root, mapping.asid, op, entry.value, mapping.va + start, mapping.va + end)
             }
-            label::PAGE_GET_ADDRESS => {
-                let words = self.set_message(inv.tcb, [to_physical(base)].into_iter());
-                Ok(Outcome::Done { words })
-            }
+            label::PAGE_GET_ADDRESS => self.answer(inv, to_physical(base)),
             _ => refuse(InvocationError::IllegalOperation),
         }
     }
@@ -118,8 +115,9 @@ impl<M: Machine> Kernel<M> {
             Some(mapping) if mapping.va != va => return refuse(InvocationError::InvalidArgument(0)),
             Some(_) => {}
             None => {
-                let last = va.checked_add((1 << size.bits()) - 1);
-                if last.is_none_or(|last| last > USER_TOP) {
+                // An address that is so high that this wraps is not aligned either, and refused for that below.
+                let last = va.wrapping_add((1 << size.bits()) - 1);
+                if last > USER_TOP {
                     return refuse(InvocationError::InvalidArgument(0));
                 }
             }

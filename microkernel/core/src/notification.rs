@@ -25,7 +25,7 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    fn ntfn_queue(&self, ntfn: Notification) -> Queue {
+    pub(crate) fn ntfn_queue(&self, ntfn: Notification) -> Queue {
         Queue {
             head: Tcb::link(self.m.load(ntfn.addr()) & !STATE),
             tail: Tcb::link(self.m.load(ntfn.addr() + 8)),

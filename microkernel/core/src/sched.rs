@@ -41,12 +41,17 @@ impl ReadyQueues {
         Self { bits: [0; LEVELS / 64], heads: [None; LEVELS], tails: [None; LEVELS] }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "check"))]
     pub(crate) fn heads(&self) -> &[Option<Tcb>; LEVELS] {
         &self.heads
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "check"))]
+    pub(crate) fn tail(&self, priority: usize) -> Option<Tcb> {
+        self.tails[priority]
+    }
+
+    #[cfg(any(test, feature = "check"))]
     pub(crate) fn has(&self, priority: usize) -> bool {
         self.bits[priority / 64] >> (priority % 64) & 1 != 0
     }

@@ -53,7 +53,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     #[inline(always)]
-    fn prev(&self, slot: Slot) -> Option<Slot> {
+    pub(crate) fn prev(&self, slot: Slot) -> Option<Slot> {
         Slot::link(self.m.load(slot.addr() + PREV) & !FLAGS)
     }
 

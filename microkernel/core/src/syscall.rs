@@ -55,6 +55,8 @@ impl<M: Machine> Kernel<M> {
             }
             DEBUG_SNAPSHOT => self.dump_cspace(tcb),
             DEBUG_NAME_THREAD => self.name_thread(tcb),
+            #[cfg(feature = "check")]
+            microkernel_abi::syscall::DEBUG_CHECK => self.check_now(tcb),
             _ => self.handle_fault(tcb, Fault::UnknownSyscall { number }),
         }
     }

@@ -118,8 +118,7 @@ impl<M: Machine> Kernel<M> {
                 if flags & TCB_FLAG_FPU_DISABLED != 0 {
                     self.fpu_release(tcb);
                 }
-                let words = self.set_message(inv.tcb, [flags].into_iter());
-                Ok(Outcome::Done { words })
+                self.answer(inv, flags)
             }
             _ => refuse(InvocationError::IllegalOperation),
         }
@@ -138,6 +137,9 @@ impl<M: Machine> Kernel<M> {
         }
         if flags & 1 != 0 {
             self.suspend(tcb);
+        }
+        if !inv.call {
+            return DONE;
         }
         let buffer = self.buffer(inv.tcb, true);
         let mut words = 0;

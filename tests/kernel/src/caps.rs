@@ -186,7 +186,7 @@ case! {
         let (error, tcb) = env.try_make(memory, api_object::seL4_TCBObject, 0, 1);
         ok(error);
         let model = env.thread(100, 0);
-        let thread = crate::env::Thread { tcb, buffer: model.buffer };
+        let thread = crate::env::Thread { tcb, ..model };
         let frame = env.frame();
         ok(env.ipc.seL4_TCB_Configure(tcb, 0, ROOT, 0, seL4_CapInitThreadVSpace, 0, model.buffer, frame));
         ok(env.ipc.seL4_TCB_SetSchedParams(tcb, sel4_sys::seL4_CapInitThreadTCB, 100, 100));

@@ -26,6 +26,8 @@ pub(crate) struct Thread {
     pub(crate) tcb: seL4_CPtr,
     /// Address of its IPC buffer.
     pub(crate) buffer: u64,
+    /// The frame of that.
+    pub(crate) frame: seL4_CPtr,
 }
 
 /// The root task's means.
@@ -193,7 +195,7 @@ impl Env {
         ));
         ok(self.ipc.seL4_TCB_SetSchedParams(tcb, seL4_CapInitThreadTCB, 254, priority));
         self.threads += 1;
-        Thread { tcb, buffer }
+        Thread { tcb, buffer, frame }
     }
 
     /// Sets a thread's first registers and lets it run.
@@ -204,7 +206,19 @@ impl Env {
         a: u64,
         b: u64,
     ) {
-        let stack = &STACKS[self.threads - 1];
+        self.start_on(self.threads - 1, thread, entry, a, b);
+    }
+
+    /// As [`Env::start`], on the stack of this number, which no other thread uses.
+    pub(crate) fn start_on(
+        &mut self,
+        stack: usize,
+        thread: Thread,
+        entry: extern "C" fn(&mut seL4_IPCBuffer, u64, u64) -> !,
+        a: u64,
+        b: u64,
+    ) {
+        let stack = &STACKS[stack];
         let top = core::ptr::from_ref(stack).addr() + STACK;
         let regs = seL4_UserContext {
             pc: entry as usize as u64,

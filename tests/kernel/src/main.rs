@@ -23,6 +23,7 @@ mod sched;
 #[cfg(feature = "smp")]
 mod smp;
 mod start;
+mod stress;
 mod threads;
 
 use core::fmt::{self, Write};
@@ -45,7 +46,7 @@ pub(crate) struct Case {
     pub(crate) name: [u8; NAME_SIZE],
     /// How long it may take, in seconds.
     pub(crate) seconds: u32,
-    /// 0, [`bench::BENCH`] or [`UNMAINTAINED`].
+    /// 0, [`bench::BENCH`], [`UNMAINTAINED`] or [`CHECKED`].
     pub(crate) flags: u32,
     pub(crate) run: fn(&mut Env),
 }
@@ -54,6 +55,9 @@ const _: () = assert!(size_of::<Case>() == 112);
 
 /// Flag of a case that leaves cache maintenance out on purpose: the host's cache lint must flag it.
 pub(crate) const UNMAINTAINED: u32 = 2;
+
+/// Flag of a case that needs a kernel with the feature `check`.
+pub(crate) const CHECKED: u32 = 4;
 
 /// How long a case of the kernel may take, in seconds.
 pub(crate) const SECONDS: u32 = 30;
@@ -132,6 +136,16 @@ macro_rules! say {
 }
 pub(crate) use say;
 
+/// Prints a part of a line.
+macro_rules! say_part {
+    ($($arg:tt)*) => {{
+        use core::fmt::Write;
+        // The console never fails.
+        let _ = write!(crate::Console, $($arg)*);
+    }};
+}
+pub(crate) use say_part;
+
 /// A host tool listens.
 static HOST: AtomicBool = AtomicBool::new(false);
 
@@ -173,7 +187,9 @@ extern "C" fn main(boot_info: &'static seL4_BootInfo) -> ! {
     HOST.store(env.boot_argument("host=1").is_some(), Ordering::Relaxed);
     let mut done = 0;
     for case in cases() {
-        if wanted.map_or(case.flags & bench::BENCH != 0, |wanted| wanted != case.name().as_bytes()) {
+        if wanted
+            .map_or(case.flags & (bench::BENCH | CHECKED) != 0, |wanted| wanted != case.name().as_bytes())
+        {
             continue;
         }
         RUNNING.store(core::ptr::from_ref(case).cast_mut(), Ordering::Relaxed);

@@ -17,6 +17,8 @@ pub mod flag {
     pub const BENCH: u32 = 1;
     /// It leaves cache maintenance out on purpose: it passes only if the cache lint flags it.
     pub const UNMAINTAINED: u32 = 2;
+    /// It needs a kernel with the feature `check`, which checks the kernel's invariants.
+    pub const CHECKED: u32 = 4;
 }
 
 /// One case.

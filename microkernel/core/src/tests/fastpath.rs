@@ -2,12 +2,12 @@
 //!
 //! Two worlds get the same random system calls, faults and interrupts; one of them takes the short way where it can.
 //! After each step everything is compared: all memory, and the kernel's own state.
-use super::fuzz::Random;
 use super::world::{ROOT, World};
 use crate::cap::View;
 use crate::fault::UserFault;
 use crate::handle::Tcb;
 use crate::tcb::{Reg, State};
+use kernel_calls::Random;
 use microkernel_abi::message::MessageInfo;
 use microkernel_abi::{init_cap, label, object, syscall};
 use std::vec::Vec;
@@ -26,7 +26,7 @@ const RIGHTS: [u64; 6] = [15, 1, 2, 3, 9, 7];
 
 fn talk(short: bool, seed: u64) -> Talk {
     let mut world = World::new();
-    let mut r = Random(seed);
+    let mut r = Random::new(seed);
     let mut talk = Vec::from([0, 1 << 40, ROOT]);
     let mut first = 0;
     for _ in 0..ENDPOINTS {
@@ -82,7 +82,7 @@ fn step(t: &mut Talk, r: &mut Random) {
         return;
     };
     for i in 2..6 {
-        let word = r.next();
+        let word = r.word();
         k.set_reg(tcb, Reg::x(i), word);
     }
     let cap = r.pick(&t.talk);
@@ -149,7 +149,7 @@ fn assert_equal(general: &World, short: &World, what: &str) {
 
 fn run(seed: u64, steps: u64) -> (u64, u64) {
     let (mut general, mut short) = (talk(false, seed), talk(true, seed));
-    let (mut r, mut same) = (Random(seed), Random(seed));
+    let (mut r, mut same) = (Random::new(seed), Random::new(seed));
     for i in 0..steps {
         step(&mut general, &mut r);
         step(&mut short, &mut same);

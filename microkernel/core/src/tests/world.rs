@@ -11,7 +11,6 @@ use crate::tcb::{Reg, SLOT_CSPACE};
 use microkernel_abi::bootinfo::BootInfo;
 use microkernel_abi::message::MessageInfo;
 use microkernel_abi::{init_cap, label, syscall};
-use std::vec::Vec;
 
 pub(super) struct World {
     pub(super) k: Kernel<Arena>,
@@ -143,7 +142,7 @@ impl World {
         // As the exception entry does: the next instruction, and the svc itself.
         let pc = self.k.reg(tcb, Reg::PC);
         self.k.set_reg(tcb, Reg::FAULT_PC, pc);
-        self.k.set_reg(tcb, Reg::PC, pc + 4);
+        self.k.set_reg(tcb, Reg::PC, pc.wrapping_add(4));
         if let Some((calls, replies)) = &mut self.short {
             let words = core::array::from_fn(|i| self.k.reg(tcb, Reg::x(2 + i as u64)));
             let message = Message { capability: cptr, info: info.0, words };
@@ -201,34 +200,5 @@ impl World {
         assert_eq!(self.invoke(tcb, label::TCB_SET_SCHED_PARAMS, &[254, priority], &[init_cap::TCB]), 0);
         let View::Thread { tcb: handle } = self.view(tcb) else { panic!("a thread was made") };
         (tcb, handle)
-    }
-
-    /// Every slot that can be reached: the root CNode's, all CNodes' below it, all threads'.
-    pub(super) fn all_slots(&self) -> Vec<Slot> {
-        let mut containers: Vec<(u64, u64)> = Vec::new();
-        let mut slots: Vec<Slot> =
-            (0..self.k.irq_count + crate::interrupt::EXTRA_LINES).map(|irq| self.k.irq_slot(irq)).collect();
-        let mut seen = 0;
-        let root = (self.slot(0).addr(), 1 << crate::ROOT_CNODE_BITS);
-        containers.push(root);
-        containers.push((self.root.addr(), 5));
-        while seen < containers.len() {
-            let (base, count) = containers[seen];
-            seen += 1;
-            for i in 0..count {
-                let slot = Slot::at(base).offset(i);
-                slots.push(slot);
-                let inner = match self.k.view(slot) {
-                    View::CNode { base, radix, .. } => (base, 1 << radix),
-                    View::Thread { tcb } => (tcb.addr(), 5),
-                    View::Zombie { base, count, .. } => (base, count),
-                    _ => continue,
-                };
-                if !containers.iter().any(|&(base, _)| base == inner.0) {
-                    containers.push(inner);
-                }
-            }
-        }
-        slots
     }
 }
