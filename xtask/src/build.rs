@@ -127,10 +127,35 @@ pub(crate) fn with_root(workspace: &Workspace, root: &str) -> Result<Images> {
     Ok(Images { model: workspace.model, archive: out.join(ARCHIVE), kernel_image, tables })
 }
 
+/// A kernel that checks its invariants when it is asked to (feature `check`), with the kernel's cases as root task. Its
+/// products have a folder of their own, so that no other build has to be done again for it.
+pub(crate) fn checked(workspace: &Workspace) -> Result<PathBuf> {
+    let out = out_dir(workspace);
+    std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
+    let _step = progress::step("building the kernel that checks itself");
+    let (kernel, root) = (workspace.only(Role::Kernel)?, workspace.only(Role::RootTest)?);
+    let folder = workspace.target.join("check");
+    let feature = format!("{}/check", kernel.name);
+    let mut command = cargo::cargo(workspace, "build");
+    command.args(["--release", "--quiet", "--target", KERNEL_TARGET, "-p", &kernel.name]);
+    command.args(["--features", &feature]).arg("--target-dir").arg(&folder);
+    cargo::run(&mut command)?;
+    cargo::build(workspace, USER_TARGET, [root.name.as_str()], &[])?;
+    let bin = kernel.bins.first().with_context(|| format!("{} has no binary", kernel.name))?;
+    let image = out.join(format!("kernel-{}-checked.bin", root.name));
+    let kernel_elf = folder.join(KERNEL_TARGET).join("release").join(bin);
+    assemble(workspace, &kernel_elf, &product_of(workspace, USER_TARGET, root)?, &image)?;
+    Ok(image)
+}
+
 fn image_with_root(workspace: &Workspace, root_elf: &Path, image: &Path) -> Result<()> {
     let kernel_elf = product_of(workspace, KERNEL_TARGET, workspace.only(Role::Kernel)?)?;
+    assemble(workspace, &kernel_elf, root_elf, image)
+}
+
+fn assemble(workspace: &Workspace, kernel_elf: &Path, root_elf: &Path, image: &Path) -> Result<()> {
     let kernel =
-        flatten(&read(&kernel_elf)?, By::Physical).with_context(|| kernel_elf.display().to_string())?;
+        flatten(&read(kernel_elf)?, By::Physical).with_context(|| kernel_elf.display().to_string())?;
     let user = flatten(&read(root_elf)?, By::Virtual).with_context(|| root_elf.display().to_string())?;
     let board = workspace.model.board;
     let device_tree = image.with_file_name(DEVICE_TREE);

@@ -22,6 +22,7 @@ mod script;
 mod session;
 mod sizes;
 mod specimen;
+mod stress;
 mod test;
 mod tidy;
 mod tools;
@@ -67,6 +68,8 @@ enum Verb {
     Bench(bench::BenchArgs),
     /// Check layers, file heads, sizes of images and stale documents.
     Tidy,
+    /// Random invocations by several threads, with the kernel's invariants checked in between.
+    Stress(stress::StressArgs),
     /// Print a trace: runs a script and shows the records of `trace dump`.
     Trace(run::TraceArgs),
     /// Text, read-only data, data and bss of every image; the same and the unsafe lines of every crate.
@@ -94,6 +97,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Verb::Test(args) => test::test(&workspace, args),
         Verb::Bench(args) => bench::bench(&workspace, args),
         Verb::Tidy => tidy::tidy(&workspace),
+        Verb::Stress(args) => stress::stress(&workspace, args),
         Verb::Trace(args) => run::trace(&workspace, args),
         Verb::Sizes => sizes::sizes(&workspace),
     }

@@ -133,6 +133,7 @@ fn on_target_tests(workspace: &Workspace, images: &Images, args: &TestArgs) -> R
     let kernel_tests = workspace.only(Role::RootTest)?;
     let kernel_images = build::with_root(workspace, &kernel_tests.name)?;
     let tables = std::env::join_paths([&images.tables, &kernel_images.tables])?;
+    let checked = build::checked(workspace)?;
     let lint = cache_lint(workspace)?;
     let run = |filter: Option<&String>| -> Result<()> {
         let mut command = cargo::cargo(workspace, "test");
@@ -145,6 +146,7 @@ fn on_target_tests(workspace: &Workspace, images: &Images, args: &TestArgs) -> R
         command.env("STRATA_AGENT_ELF", images.tables.join(AGENT));
         command.env("STRATA_CORES", images.model.cores.to_string());
         command.envs(images.model.gic.map(|gic| ("STRATA_GIC", gic.to_string())));
+        command.env("STRATA_KERNEL_CHECKED_IMAGE", &checked);
         command.env("STRATA_KERNEL_TESTS_IMAGE", &kernel_images.kernel_image);
         command.env("STRATA_KERNEL_TESTS_ELF", cargo::product(workspace, USER_TARGET, &kernel_tests.name));
         cargo::run(&mut command)

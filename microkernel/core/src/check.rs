@@ -462,7 +462,11 @@ impl<M: Machine> Kernel<M> {
                         return links;
                     }
                     let ready = self.state(tcb).is_runnable() && self.get(tcb, QUEUED) == 1;
-                    if !ready || self.priority(tcb) != priority || core.current == Some(tcb) || self.affinity(tcb) != id {
+                    if !ready
+                        || self.priority(tcb) != priority
+                        || core.current == Some(tcb)
+                        || self.affinity(tcb) != id
+                    {
                         return Err(Violation::NotReady { tcb: tcb.addr() });
                     }
                     (before, next) = (next, self.thread_link(tcb, SCHED_NEXT));

@@ -129,7 +129,8 @@ impl<M: Machine> Kernel<M> {
         let pivot_data = self.arg(inv, 5);
         let (source_index, source_depth) = (self.arg(inv, 6), self.arg(inv, 7));
         let source = self.lookup_target(source_root, source_index, source_depth, true)?;
-        let pivot = self.lookup_target(pivot_root, pivot_index, pivot_depth, false)?;
+        // A pivot that is not found counts as a source, as the reference kernel has it.
+        let pivot = self.lookup_target(pivot_root, pivot_index, pivot_depth, true)?;
         if pivot == source || pivot == dest {
             return refuse(InvocationError::IllegalOperation);
         }

@@ -26,13 +26,12 @@ impl Schedule {
     }
 }
 
-/// An entry of the schedule.
-fn entry(index: u64) -> Result<usize, InvocationError> {
-    let max = DOMAIN_SCHEDULE_MAX as u64 - 1;
+/// An entry of the schedule, the last of which is number `last`.
+fn entry(index: u64, last: usize) -> Result<usize, InvocationError> {
     usize::try_from(index)
         .ok()
-        .filter(|&index| index < DOMAIN_SCHEDULE_MAX)
-        .ok_or(InvocationError::Range { min: 0, max })
+        .filter(|&index| index <= last)
+        .ok_or(InvocationError::Range { min: 0, max: last as u64 })
 }
 
 impl<M: Machine> Kernel<M> {
@@ -53,7 +52,8 @@ impl<M: Machine> Kernel<M> {
             label::DOMAIN_SCHEDULE_CONFIGURE => {
                 inv.need(3, 0)?;
                 let (index, domain, duration) = (self.arg(inv, 0), self.arg(inv, 1), self.arg(inv, 2));
-                let index = entry(index)?;
+                // The last entry stays an end marker.
+                let index = entry(index, DOMAIN_SCHEDULE_MAX - 2)?;
                 if domain >= DOMAINS_MAX {
                     return refuse(InvocationError::Range { min: 0, max: DOMAINS_MAX - 1 });
                 }
@@ -65,7 +65,7 @@ impl<M: Machine> Kernel<M> {
             }
             label::DOMAIN_SCHEDULE_SET_START => {
                 inv.need(1, 0)?;
-                let index = entry(self.arg(inv, 0))?;
+                let index = entry(self.arg(inv, 0), DOMAIN_SCHEDULE_MAX - 1)?;
                 if self.schedule.durations[index] == 0 {
                     return refuse(InvocationError::InvalidArgument(0));
                 }

@@ -8,6 +8,20 @@ pub const WORDS_MAX: usize = 8;
 /// Labels are drawn below this: one more than there are.
 const LABELS_DRAWN: u64 = label::IRQ_ISSUE_SGI_SIGNAL + 2;
 
+/// Slots that are looked at for a capability of some kind.
+const LOOKS_MAX: usize = 12;
+
+/// Kinds of capabilities, in the numbers of `seL4_DebugCapIdentify`.
+mod kind {
+    pub(super) const FRAME: u64 = 1;
+    pub(super) const UNTYPED: u64 = 2;
+    pub(super) const PAGE_TABLE: u64 = 3;
+    pub(super) const NOTIFICATION: u64 = 6;
+    pub(super) const VSPACE: u64 = 9;
+    pub(super) const THREAD: u64 = 12;
+    pub(super) const IRQ_HANDLER: u64 = 16;
+}
+
 /// What there is to name: capability addresses that resolve at depth 64.
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs, reason = "the names are the ABI's")]
@@ -65,6 +79,18 @@ impl Names {
         }
     }
 
+    /// A slot with a capability of a kind, if a few looks find one.
+    fn find(&self, random: &mut Random, kind: u64, kind_of: &impl Fn(u64) -> u64) -> u64 {
+        let mut slot = self.slot(random);
+        for _ in 0..LOOKS_MAX {
+            if kind_of(slot) == kind {
+                break;
+            }
+            slot = self.slot(random);
+        }
+        slot
+    }
+
     /// Numbers that mean something somewhere, and some that do not.
     fn word(&self, random: &mut Random) -> u64 {
         match random.below(12) {
@@ -81,17 +107,21 @@ impl Names {
         }
     }
 
-    /// A user address where nothing of anybody's is, aligned to a page.
+    /// A user address where nothing of anybody's is, aligned to a page; half of them close together.
     fn address(&self, random: &mut Random) -> u64 {
-        self.base
-            + (random.below(3) << 39 | random.below(2) << 30 | random.below(2) << 21 | random.below(4) << 12)
+        let page = self.base + (random.below(4) << 12);
+        if random.once_in(2) {
+            return page;
+        }
+        page + (random.below(3) << 39 | random.below(2) << 30 | random.below(2) << 21)
     }
 }
 
 impl Call {
-    /// Draws a call.
+    /// Draws a call. `kind_of` says what a slot holds, in the numbers of `seL4_DebugCapIdentify`, so that many calls reach
+    /// an object that understands them.
     #[must_use]
-    pub fn draw(random: &mut Random, names: &Names) -> Self {
+    pub fn draw(random: &mut Random, names: &Names, kind_of: impl Fn(u64) -> u64) -> Self {
         let number = match random.below(24) {
             0 => random.pick(&[0, -100, 1234, i64::MIN]),
             1 => syscall::NB_RECV,
@@ -101,7 +131,8 @@ impl Call {
             5 if random.once_in(4) => random.pick(&[syscall::RECV, syscall::REPLY_RECV]),
             _ => syscall::CALL,
         };
-        let label = random.below(LABELS_DRAWN);
+        // Without memory there is soon nothing to call.
+        let label = if random.once_in(8) { label::UNTYPED_RETYPE } else { random.below(LABELS_DRAWN) };
         let mut call = Self {
             number,
             cptr: names.cptr(random),
@@ -112,7 +143,8 @@ impl Call {
             caps: core::array::from_fn(|_| names.cptr(random)),
         };
         if !random.once_in(4) {
-            call.shape(random, names);
+            call.aim(random, names, &kind_of);
+            call.shape(random, names, &kind_of);
         }
         if random.once_in(4) {
             call.extra = random.below(4);
@@ -135,8 +167,20 @@ impl Call {
         MessageInfo::new(self.label, 0, self.extra, self.length)
     }
 
+    /// Finds an object that understands the label.
+    fn aim(&mut self, random: &mut Random, names: &Names, kind_of: &impl Fn(u64) -> u64) {
+        let kind = match self.label {
+            label::TCB_READ_REGISTERS..=label::TCB_SET_FLAGS => kind::THREAD,
+            label::IRQ_ACK_IRQ..=label::IRQ_CLEAR_IRQ_HANDLER => kind::IRQ_HANDLER,
+            label::PAGE_TABLE_MAP | label::PAGE_TABLE_UNMAP => kind::PAGE_TABLE,
+            label::PAGE_MAP..=label::PAGE_GET_ADDRESS => kind::FRAME,
+            _ => return,
+        };
+        self.cptr = names.find(random, kind, kind_of);
+    }
+
     /// Gives the call what its label wants.
-    fn shape(&mut self, random: &mut Random, names: &Names) {
+    fn shape(&mut self, random: &mut Random, names: &Names, kind_of: &impl Fn(u64) -> u64) {
         let (cnode, depth) = (names.cnode, 64);
         let slot = |random: &mut Random| names.slot(random);
         match self.label {
@@ -169,11 +213,18 @@ impl Call {
             }
             label::TCB_CONFIGURE => {
                 self.words[..4].copy_from_slice(&[slot(random), 0, 0, random.below(2) << 12]);
-                self.caps = [cnode, names.vspace, slot(random)];
+                self.caps = [cnode, names.vspace, names.find(random, kind::FRAME, kind_of)];
             }
             label::TCB_SET_IPC_BUFFER => {
                 self.words[0] = random.below(8) << 9;
-                self.caps[0] = slot(random);
+                self.caps[0] = names.find(random, kind::FRAME, kind_of);
+            }
+            label::TCB_BIND_NOTIFICATION | label::IRQ_SET_IRQ_HANDLER => {
+                self.caps[0] = names.find(random, kind::NOTIFICATION, kind_of);
+            }
+            label::TCB_COPY_REGISTERS => {
+                self.words[0] = random.below(16);
+                self.caps[0] = names.find(random, kind::THREAD, kind_of);
             }
             label::TCB_SET_SPACE => {
                 self.words[..3].copy_from_slice(&[slot(random), 0, 0]);
@@ -208,11 +259,12 @@ impl Call {
             }
             label::ASID_POOL_ASSIGN => {
                 self.cptr = if random.once_in(4) { slot(random) } else { names.asid_pool };
+                self.caps[0] = names.find(random, kind::VSPACE, kind_of);
             }
             label::ASID_CONTROL_MAKE_POOL => {
                 self.cptr = names.asid_control;
                 self.words[..2].copy_from_slice(&[slot(random), depth]);
-                self.caps = [slot(random), cnode, 0];
+                self.caps = [names.find(random, kind::UNTYPED, kind_of), cnode, 0];
             }
             label::IRQ_ISSUE_IRQ_HANDLER => {
                 self.cptr = names.irq_control;

@@ -125,7 +125,7 @@ fn misbehave(random: &mut Random) {
 
 /// Draws a call that leaves the program's own registers alone: a copy of another worker's would run on its stack.
 fn draw(random: &mut Random) -> Call {
-    let mut call = Call::draw(random, &NAMES);
+    let mut call = Call::draw(random, &NAMES, seL4_DebugCapIdentify);
     if call.label == label::TCB_COPY_REGISTERS {
         call.words[0] &= !0xc;
     }
@@ -239,6 +239,9 @@ impl Crew {
             let place = NAMES.first + index as u64;
             ok(env.ipc.seL4_CNode_Copy(space, place, 64, ROOT, crew.workers[index].tcb, 64, all));
         }
+        // Tables for some of the addresses that calls name.
+        let frame = env.frame();
+        env.map(frame, NAMES.base);
         // Something to begin with: of each kind two.
         let mut place = NAMES.first + WORKERS_MAX as u64;
         for (kind, bits) in [(2, 0), (3, 0), (4, 3), (1, 0), (7, 0), (9, 0), (6, 0), (0, 12)] {
@@ -251,9 +254,9 @@ impl Crew {
 
     /// Starts every worker at its beginning, whatever became of it. False: one of them is no more.
     fn start(&self, env: &mut Env, count: usize) -> bool {
-        for index in 0..count {
+        for (index, worker) in WORKERS.iter().enumerate().take(count) {
             let thread = self.workers[index];
-            WORKERS[index].left.store(QUOTA, Ordering::Relaxed);
+            worker.left.store(QUOTA, Ordering::Relaxed);
             let handler = NAMES.first + WORKERS_MAX as u64;
             let ipc = &mut *env.ipc;
             let vspace = seL4_CapInitThreadVSpace;
@@ -283,10 +286,11 @@ impl Crew {
     /// The root task's own part: what only it can name.
     fn own_calls(&self, env: &mut Env, random: &mut Random, coverage: &mut Coverage) {
         for _ in 0..QUOTA / 10 {
-            let mut call = Call::draw(random, &NAMES);
+            let mut call = Call::draw(random, &NAMES, |_| 0);
             if call.cptr == NAMES.irq_control && call.number == CALL {
                 call.cptr = seL4_CapIRQControl;
-                call.caps[0] = self.space;
+                // One that does not resolve would be this thread's own fault.
+                call.caps = [self.space; 3];
                 let answer = make(&call, env.ipc);
                 coverage.record(call.label, answer.info >> 12);
             }

@@ -14,6 +14,8 @@ pub const IMAGE: &str = "STRATA_IMAGE";
 pub const AGENT_ELF: &str = "STRATA_AGENT_ELF";
 /// The bootable image of the kernel with the kernel's cases as root task.
 pub const KERNEL_IMAGE: &str = "STRATA_KERNEL_TESTS_IMAGE";
+/// As [`KERNEL_IMAGE`], with a kernel that checks its invariants.
+pub const KERNEL_CHECKED_IMAGE: &str = "STRATA_KERNEL_CHECKED_IMAGE";
 /// The ELF file of the kernel's cases.
 pub const KERNEL_ELF: &str = "STRATA_KERNEL_TESTS_ELF";
 /// Folders with the files that log tables come from, separated by colons: `NAME` for images, `NAME.kmod` for modules.
@@ -71,6 +73,7 @@ pub fn entries() -> Result<Vec<Entry>> {
     let model = model()?;
     // The lint knows the memory of the virt machine only.
     let lint = std::env::var_os(CACHE_LINT).map(PathBuf::from).filter(|_| model.gic.is_some());
+    let checked = PathBuf::from(required(KERNEL_CHECKED_IMAGE)?);
     let mut entries = Vec::new();
     for (area, elf, image) in [("agent", AGENT_ELF, IMAGE), ("kernel", KERNEL_ELF, KERNEL_IMAGE)] {
         let image = PathBuf::from(required(image)?);
@@ -79,8 +82,8 @@ pub fn entries() -> Result<Vec<Entry>> {
         entries.extend(found.into_iter().filter(|case| case.flags & flag::BENCH == 0).map(|case| Entry {
             name: format!("{}::{area}::{}", model.name(), case.name),
             model,
+            image: if case.flags & flag::CHECKED != 0 { checked.clone() } else { image.clone() },
             case,
-            image: image.clone(),
             tables: tables.clone(),
             lint: lint.clone(),
             seed,

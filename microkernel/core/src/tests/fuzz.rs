@@ -61,7 +61,9 @@ fn step(world: &mut World, r: &mut Random, coverage: &mut Coverage) {
         }),
         _ => {
             let names = names(world);
-            let call = Call::draw(r, &names);
+            let kind_of =
+                |slot| world.k.lookup_slot(tcb, slot).map_or(0, |slot| world.k.view(slot).identify());
+            let call = Call::draw(r, &names, kind_of);
             if is_harmful(&call, &names) {
                 return;
             }
@@ -108,16 +110,24 @@ fn run(seed: u64, steps: usize, coverage: &mut Coverage) {
     world.check();
 }
 
-/// How many seeds: as many as an ordinary run has time for, or as `STRATA_FUZZ_SEEDS` says.
-fn seeds() -> u64 {
-    std::env::var("STRATA_FUZZ_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(40)
+/// The seeds: as many as an ordinary run has time for; `STRATA_FUZZ_FIRST` and `STRATA_FUZZ_SEEDS` ask for others.
+pub(super) fn seeds(usual: u64) -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let first = number("STRATA_FUZZ_FIRST").unwrap_or(1);
+    first..first + number("STRATA_FUZZ_SEEDS").unwrap_or(usual)
 }
 
 #[test]
 fn random_calls() {
     let mut coverage = Coverage::new();
-    for seed in 1..=seeds() {
+    let seeds = seeds(40);
+    let few = seeds.end - seeds.start < 40;
+    for seed in seeds {
+        std::println!("seed {seed}");
         run(seed, 2500, &mut coverage);
+    }
+    if few {
+        return;
     }
     // Every invocation has been obeyed and refused.
     let answers = |label: u64| *coverage.of(label as usize);
