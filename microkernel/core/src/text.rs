@@ -33,7 +33,8 @@ fn number(value: u64, base: u64, put: &mut dyn FnMut(u8)) {
         unit *= base;
     }
     while unit != 0 {
-        let digit = (value / unit % base) as u8 & 0xf;
+        #[expect(clippy::cast_possible_truncation, reason = "a digit")]
+        let digit = (value / unit % base) as u8;
         put(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
         unit /= base;
     }
