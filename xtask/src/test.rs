@@ -124,7 +124,7 @@ fn host_tests(workspace: &Workspace, filters: &[String]) -> Result<()> {
 /// What the build has just made is read, judged and loaded on the host.
 fn built_modules(workspace: &Workspace) -> Result<()> {
     let mut command = cargo::cargo(workspace, "test");
-    command.args(["-p", "link-tests", "--test", "real_modules"]);
+    command.args(["-p", "link-tests", "--test", "real_modules", "--test", "unwind_tables"]);
     cargo::run(command.env("STRATA_MODULES", out_dir(workspace).join(build::STRIPPED)))
 }
 

@@ -49,6 +49,7 @@ pub mod steps;
 pub mod text;
 pub mod transaction;
 pub mod unload;
+pub mod unwind;
 
 pub use alias::{Alias, AliasKind, AliasStack, Binding};
 pub use branch::{Branch, OutOfRange, Va};
@@ -69,6 +70,7 @@ pub use site::{CallSite, Callee};
 pub use text::LinkerText;
 pub use transaction::{Action, Command, Event, Outcome, Step, Transaction};
 pub use unload::{plan_pop, plan_unload};
+pub use unwind::{relocate_tables, tables_size};
 
 /// Modules of one link domain, the base image included, the wedged ones included.
 pub const MODULES_MAX: usize = 32;

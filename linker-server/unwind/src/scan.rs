@@ -1,0 +1,24 @@
+//! The scan: every word in which a return address may be.
+//!
+//! A call that has not returned has its return address in the program counter's function (it executes there), in a
+//! register, or in a word of the stack at or above the stack pointer. AAPCS64 section 6.4.5 forbids to keep data
+//! below the stack pointer, so nothing is missed there.
+
+use crate::frame::{Memory, Snapshot};
+
+/// The program counter, then x30 to x0.
+pub fn registers<M>(snapshot: &Snapshot<'_, M>) -> impl Iterator<Item = u64> + use<M> {
+    let registers = snapshot.registers;
+    core::iter::once(registers.pc).chain(registers.x.into_iter().rev())
+}
+
+/// The words of the stack from an address upwards; of the whole stack if the address is not on it.
+pub fn stack<'a, M: Memory>(snapshot: &Snapshot<'a, M>, from: u64) -> impl Iterator<Item = u64> + use<'a, M> {
+    let memory = snapshot.memory;
+    snapshot.stack_from(from).step_by(8).filter_map(|at| memory.word(at))
+}
+
+/// Every word that may be a return address, and the program counter.
+pub fn words<'a, M: Memory>(snapshot: &Snapshot<'a, M>) -> impl Iterator<Item = u64> + use<'a, M> {
+    registers(snapshot).chain(stack(snapshot, snapshot.registers.sp))
+}
