@@ -17,6 +17,9 @@ const ON_TARGET: &str = "on-target";
 /// The plugin package.
 const CACHE_LINT: &str = "cache-lint";
 
+/// The plugin that knows true call stacks.
+const CALL_TRUTH: &str = "call-truth";
+
 /// The server that runs on-target cases, by its name in the boot archive.
 pub(crate) const AGENT: &str = "test-agent";
 
@@ -134,7 +137,7 @@ fn on_target_tests(workspace: &Workspace, images: &Images, args: &TestArgs) -> R
     let kernel_images = build::with_root(workspace, &kernel_tests.name)?;
     let tables = std::env::join_paths([&images.tables, &kernel_images.tables])?;
     let checked = build::checked(workspace)?;
-    let lint = cache_lint(workspace)?;
+    let plugins = plugins(workspace)?;
     let run = |filter: Option<&String>| -> Result<()> {
         let mut command = cargo::cargo(workspace, "test");
         command.args(["-p", ON_TARGET, "--"]).args(filter);
@@ -142,7 +145,10 @@ fn on_target_tests(workspace: &Workspace, images: &Images, args: &TestArgs) -> R
             command.arg("--list");
         }
         command.env("STRATA_IMAGE", &images.kernel_image).env("STRATA_IMAGES_DIR", &tables);
-        command.envs(lint.iter().map(|plugin| ("STRATA_CACHE_LINT", plugin)));
+        for (variable, plugin) in plugins.iter().flatten() {
+            command.env(variable, plugin);
+        }
+        command.env("STRATA_MODULES", out_dir(workspace).join(build::STRIPPED));
         command.env("STRATA_AGENT_ELF", images.tables.join(AGENT));
         command.env("STRATA_CORES", images.model.cores.to_string());
         command.envs(images.model.gic.map(|gic| ("STRATA_GIC", gic.to_string())));
@@ -157,16 +163,19 @@ fn on_target_tests(workspace: &Workspace, images: &Images, args: &TestArgs) -> R
     args.filters.iter().try_for_each(|filter| run(Some(filter)))
 }
 
-/// The plugin that watches on-target runs for missing cache maintenance; `None` where QEMU takes no plugins.
-fn cache_lint(workspace: &Workspace) -> Result<Option<PathBuf>> {
+/// The plugins that watch on-target runs, by the variables that the runner takes them from: one looks for missing cache
+/// maintenance, one holds the unwinder against the true call stacks. `None` where QEMU takes no plugins.
+fn plugins(workspace: &Workspace) -> Result<Option<[(&'static str, PathBuf); 2]>> {
     let help = Command::new("qemu-system-aarch64").args(["-plugin", "help"]).output();
     if !help.is_ok_and(|output| output.status.success()) {
-        progress::say("the cache lint does not watch: this QEMU was built without plugins");
+        progress::say("nothing watches caches and call stacks: this QEMU was built without plugins");
         return Ok(None);
     }
     let mut command = cargo::cargo(workspace, "build");
-    cargo::run(command.args(["--release", "--quiet", "-p", CACHE_LINT]))?;
-    Ok(Some(workspace.target.join("release").join("libcache_lint.so")))
+    cargo::run(command.args(["--release", "--quiet", "-p", CACHE_LINT, "-p", CALL_TRUTH]))?;
+    let built =
+        |name: &str| workspace.target.join("release").join(format!("lib{}.so", name.replace('-', "_")));
+    Ok(Some([("STRATA_CACHE_LINT", built(CACHE_LINT)), ("STRATA_CALL_TRUTH", built(CALL_TRUTH))]))
 }
 
 fn lint_host(workspace: &Workspace) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use bus_space::ring::flag;
 use bus_space::{BarrierFlags, BusHandle, BusTag, MapFlags, Op, Width};
-use kmod_api::{below, refine_alias, strong_alias};
+use kmod_api::{below, entrance, refine_alias, strong_alias};
 
 use crate::recorder::{Access, RECORDER, Recording, address_of};
 
@@ -25,91 +25,97 @@ macro_rules! width {
             $read_symbol, $write_symbol, $peek_symbol, $poke_symbol, $($in_symbol,)+ $($out_symbol,)+
         };
 
-        #[unsafe(no_mangle)]
-        unsafe extern "C" fn $read(tag: BusTag, handle: BusHandle, offset: u64) -> $type {
-            let recording = RECORDER.begin(&Access::single(tag, handle, offset, Op::Read, Width::$width));
-            // SAFETY: the caller's arguments go on unchanged.
-            let value = unsafe { below::$read_below(tag, handle, offset) };
-            if let Some(recording) = recording {
-                recording.end(u64::from(value), None, 0);
+        entrance! {
+            fn $read(tag: BusTag, handle: BusHandle, offset: u64) -> $type {
+                let recording = RECORDER.begin(&Access::single(tag, handle, offset, Op::Read, Width::$width));
+                // SAFETY: the caller's arguments go on unchanged.
+                let value = unsafe { below::$read_below(tag, handle, offset) };
+                if let Some(recording) = recording {
+                    recording.end(u64::from(value), None, 0);
+                }
+                value
             }
-            value
         }
         refine_alias!($read_symbol => $read, fault = Width::$width.all_ones());
 
-        #[unsafe(no_mangle)]
-        unsafe extern "C" fn $write(tag: BusTag, handle: BusHandle, offset: u64, value: $type) {
-            let mut access = Access::single(tag, handle, offset, Op::Write, Width::$width);
-            access.value = u64::from(value);
-            let recording = RECORDER.begin(&access);
-            // SAFETY: the caller's arguments go on unchanged.
-            unsafe { below::$write_below(tag, handle, offset, value) };
-            if let Some(recording) = recording {
-                recording.end(u64::from(value), None, 0);
+        entrance! {
+            fn $write(tag: BusTag, handle: BusHandle, offset: u64, value: $type) {
+                let mut access = Access::single(tag, handle, offset, Op::Write, Width::$width);
+                access.value = u64::from(value);
+                let recording = RECORDER.begin(&access);
+                // SAFETY: the caller's arguments go on unchanged.
+                unsafe { below::$write_below(tag, handle, offset, value) };
+                if let Some(recording) = recording {
+                    recording.end(u64::from(value), None, 0);
+                }
             }
         }
         refine_alias!($write_symbol => $write);
 
-        #[unsafe(no_mangle)]
-        unsafe extern "C" fn $peek(tag: BusTag, handle: BusHandle, offset: u64, value: *mut $type) -> i32 {
-            let recording = RECORDER.begin(&Access::single(tag, handle, offset, Op::Peek, Width::$width));
-            let mut found = 0;
-            // SAFETY: the arguments go on unchanged but for the place of the value, which is ours.
-            let status = unsafe { below::$peek_below(tag, handle, offset, &raw mut found) };
-            if !value.is_null() {
-                // SAFETY: a pointer that is not null is the caller's promise of a place for the value.
-                unsafe { value.write(found) };
+        entrance! {
+            fn $peek(tag: BusTag, handle: BusHandle, offset: u64, value: *mut $type) -> i32 {
+                let recording = RECORDER.begin(&Access::single(tag, handle, offset, Op::Peek, Width::$width));
+                let mut found = 0;
+                // SAFETY: the arguments go on unchanged but for the place of the value, which is ours.
+                let status = unsafe { below::$peek_below(tag, handle, offset, &raw mut found) };
+                if !value.is_null() {
+                    // SAFETY: a pointer that is not null is the caller's promise of a place for the value.
+                    unsafe { value.write(found) };
+                }
+                if let Some(recording) = recording {
+                    recording.end(u64::from(found), Some(status), 0);
+                }
+                status
             }
-            if let Some(recording) = recording {
-                recording.end(u64::from(found), Some(status), 0);
-            }
-            status
         }
         refine_alias!($peek_symbol => $peek, fault = 14);
 
-        #[unsafe(no_mangle)]
-        unsafe extern "C" fn $poke(tag: BusTag, handle: BusHandle, offset: u64, value: $type) -> i32 {
-            let mut access = Access::single(tag, handle, offset, Op::Poke, Width::$width);
-            access.value = u64::from(value);
-            let recording = RECORDER.begin(&access);
-            // SAFETY: the caller's arguments go on unchanged.
-            let status = unsafe { below::$poke_below(tag, handle, offset, value) };
-            if let Some(recording) = recording {
-                recording.end(u64::from(value), Some(status), 0);
+        entrance! {
+            fn $poke(tag: BusTag, handle: BusHandle, offset: u64, value: $type) -> i32 {
+                let mut access = Access::single(tag, handle, offset, Op::Poke, Width::$width);
+                access.value = u64::from(value);
+                let recording = RECORDER.begin(&access);
+                // SAFETY: the caller's arguments go on unchanged.
+                let status = unsafe { below::$poke_below(tag, handle, offset, value) };
+                if let Some(recording) = recording {
+                    recording.end(u64::from(value), Some(status), 0);
+                }
+                status
             }
-            status
         }
         refine_alias!($poke_symbol => $poke, fault = 14);
 
         $(
-            #[unsafe(no_mangle)]
-            unsafe extern "C" fn $in(tag: BusTag, handle: BusHandle, offset: u64, data: *mut $type, count: u64) {
-                let mut access = Access::single(tag, handle, offset, Op::$in_op, Width::$width);
-                access.count = count;
-                let recording = RECORDER.begin(&access);
-                // SAFETY: the caller's arguments go on unchanged.
-                unsafe { below::$in_below(tag, handle, offset, data, count) };
-                if let Some(recording) = recording {
-                    // SAFETY: the layer below has filled `count` elements there.
-                    end_of_several(recording, &access, count, |i| u64::from(unsafe { data.add(i).read() }));
+            entrance! {
+                fn $in(tag: BusTag, handle: BusHandle, offset: u64, data: *mut $type, count: u64) {
+                    let mut access = Access::single(tag, handle, offset, Op::$in_op, Width::$width);
+                    access.count = count;
+                    let recording = RECORDER.begin(&access);
+                    // SAFETY: the caller's arguments go on unchanged.
+                    unsafe { below::$in_below(tag, handle, offset, data, count) };
+                    if let Some(recording) = recording {
+                        // SAFETY: the layer below has filled `count` elements there.
+                        end_of_several(recording, &access, count, |i| u64::from(unsafe { data.add(i).read() }));
+                    }
                 }
             }
             refine_alias!($in_symbol => $in);
         )+
 
         $(
-            #[unsafe(no_mangle)]
-            unsafe extern "C" fn $out(tag: BusTag, handle: BusHandle, offset: u64, data: *const $type, count: u64) {
-                let mut access = Access::single(tag, handle, offset, Op::$out_op, Width::$width);
-                access.count = count;
-                // SAFETY: the caller promises `count` elements, at least one.
-                access.value = u64::from(unsafe { data.read() });
-                let recording = RECORDER.begin(&access);
-                // SAFETY: the caller's arguments go on unchanged.
-                unsafe { below::$out_below(tag, handle, offset, data, count) };
-                if let Some(recording) = recording {
-                    // SAFETY: the caller promises `count` elements.
-                    end_of_several(recording, &access, count, |i| u64::from(unsafe { data.add(i).read() }));
+            entrance! {
+                fn $out(tag: BusTag, handle: BusHandle, offset: u64, data: *const $type, count: u64) {
+                    let mut access = Access::single(tag, handle, offset, Op::$out_op, Width::$width);
+                    access.count = count;
+                    // SAFETY: the caller promises `count` elements, at least one.
+                    access.value = u64::from(unsafe { data.read() });
+                    let recording = RECORDER.begin(&access);
+                    // SAFETY: the caller's arguments go on unchanged.
+                    unsafe { below::$out_below(tag, handle, offset, data, count) };
+                    if let Some(recording) = recording {
+                        // SAFETY: the caller promises `count` elements.
+                        end_of_several(recording, &access, count, |i| u64::from(unsafe { data.add(i).read() }));
+                    }
                 }
             }
             refine_alias!($out_symbol => $out);
@@ -181,100 +187,104 @@ use kmod_api::symbols::{
     bus_space_barrier, bus_space_map, bus_space_subregion, bus_space_trace, bus_space_unmap,
 };
 
-/// Records a map; its address is the bus address asked for, its value the handle.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn debug_map(
-    tag: BusTag,
-    address: u64,
-    size: u64,
-    flags: MapFlags,
-    handle: *mut BusHandle,
-) -> i32 {
-    // No handle exists yet, so the bus address stands in for one; it lies outside every mapping.
-    let recording = RECORDER.begin(&Access {
-        tag,
-        handle: BusHandle::new(address),
-        offset: 0,
-        op: Op::Map,
-        width: NO_WIDTH,
-        count: size,
-        value: 0,
-        flags: if flags.contains(MapFlags::PREFETCHABLE) { flag::PREFETCHABLE } else { 0 },
-    });
-    // SAFETY: the caller's arguments go on unchanged.
-    let status = unsafe { below::super_bus_space_map(tag, address, size, flags, handle) };
-    if let Some(recording) = recording {
-        // SAFETY: after a success the layer below has written the handle.
-        let value = if status == 0 { unsafe { handle.read() }.address() } else { 0 };
-        recording.end(value, Some(status), 0);
+entrance! {
+    /// Records a map; its address is the bus address asked for, its value the handle.
+    fn debug_map(
+        tag: BusTag,
+        address: u64,
+        size: u64,
+        flags: MapFlags,
+        handle: *mut BusHandle,
+    ) -> i32 {
+        // No handle exists yet, so the bus address stands in for one; it lies outside every mapping.
+        let recording = RECORDER.begin(&Access {
+            tag,
+            handle: BusHandle::new(address),
+            offset: 0,
+            op: Op::Map,
+            width: NO_WIDTH,
+            count: size,
+            value: 0,
+            flags: if flags.contains(MapFlags::PREFETCHABLE) { flag::PREFETCHABLE } else { 0 },
+        });
+        // SAFETY: the caller's arguments go on unchanged.
+        let status = unsafe { below::super_bus_space_map(tag, address, size, flags, handle) };
+        if let Some(recording) = recording {
+            // SAFETY: after a success the layer below has written the handle.
+            let value = if status == 0 { unsafe { handle.read() }.address() } else { 0 };
+            recording.end(value, Some(status), 0);
+        }
+        status
     }
-    status
 }
 refine_alias!(bus_space_map => debug_map, fault = 14);
 
-/// Records an unmap; its count is the size.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn debug_unmap(tag: BusTag, handle: BusHandle, size: u64) {
-    let access =
-        Access { tag, handle, offset: 0, op: Op::Unmap, width: NO_WIDTH, count: size, value: 0, flags: 0 };
-    let recording = RECORDER.begin(&access);
-    // SAFETY: the caller's arguments go on unchanged.
-    unsafe { below::super_bus_space_unmap(tag, handle, size) };
-    if let Some(recording) = recording {
-        recording.end(handle.address(), Some(0), 0);
+entrance! {
+    /// Records an unmap; its count is the size.
+    fn debug_unmap(tag: BusTag, handle: BusHandle, size: u64) {
+        let access =
+            Access { tag, handle, offset: 0, op: Op::Unmap, width: NO_WIDTH, count: size, value: 0, flags: 0 };
+        let recording = RECORDER.begin(&access);
+        // SAFETY: the caller's arguments go on unchanged.
+        unsafe { below::super_bus_space_unmap(tag, handle, size) };
+        if let Some(recording) = recording {
+            recording.end(handle.address(), Some(0), 0);
+        }
     }
 }
 refine_alias!(bus_space_unmap => debug_unmap);
 
-/// Records a subregion as a map at its offset.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn debug_subregion(
-    tag: BusTag,
-    handle: BusHandle,
-    offset: u64,
-    size: u64,
-    part: *mut BusHandle,
-) -> i32 {
-    let access =
-        Access { tag, handle, offset, op: Op::Map, width: NO_WIDTH, count: size, value: 0, flags: 0 };
-    let recording = RECORDER.begin(&access);
-    // SAFETY: the caller's arguments go on unchanged.
-    let status = unsafe { below::super_bus_space_subregion(tag, handle, offset, size, part) };
-    if let Some(recording) = recording {
-        // SAFETY: after a success the layer below has written the handle.
-        let value = if status == 0 { unsafe { part.read() }.address() } else { 0 };
-        recording.end(value, Some(status), 0);
+entrance! {
+    /// Records a subregion as a map at its offset.
+    fn debug_subregion(
+        tag: BusTag,
+        handle: BusHandle,
+        offset: u64,
+        size: u64,
+        part: *mut BusHandle,
+    ) -> i32 {
+        let access =
+            Access { tag, handle, offset, op: Op::Map, width: NO_WIDTH, count: size, value: 0, flags: 0 };
+        let recording = RECORDER.begin(&access);
+        // SAFETY: the caller's arguments go on unchanged.
+        let status = unsafe { below::super_bus_space_subregion(tag, handle, offset, size, part) };
+        if let Some(recording) = recording {
+            // SAFETY: after a success the layer below has written the handle.
+            let value = if status == 0 { unsafe { part.read() }.address() } else { 0 };
+            recording.end(value, Some(status), 0);
+        }
+        status
     }
-    status
 }
 refine_alias!(bus_space_subregion => debug_subregion, fault = 14);
 
-/// Records a barrier; its count is the length of its range.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn debug_barrier(
-    tag: BusTag,
-    handle: BusHandle,
-    offset: u64,
-    length: u64,
-    flags: BarrierFlags,
-) {
-    let kinds = if flags.orders_reads() { flag::BARRIER_READ } else { 0 }
-        | if flags.orders_writes() { flag::BARRIER_WRITE } else { 0 };
-    let access = Access {
-        tag,
-        handle,
-        offset,
-        op: Op::Barrier,
-        width: NO_WIDTH,
-        count: length,
-        value: 0,
-        flags: kinds,
-    };
-    let recording = RECORDER.begin(&access);
-    // SAFETY: the caller's arguments go on unchanged.
-    unsafe { below::super_bus_space_barrier(tag, handle, offset, length, flags) };
-    if let Some(recording) = recording {
-        recording.end(0, Some(0), 0);
+entrance! {
+    /// Records a barrier; its count is the length of its range.
+    fn debug_barrier(
+        tag: BusTag,
+        handle: BusHandle,
+        offset: u64,
+        length: u64,
+        flags: BarrierFlags,
+    ) {
+        let kinds = if flags.orders_reads() { flag::BARRIER_READ } else { 0 }
+            | if flags.orders_writes() { flag::BARRIER_WRITE } else { 0 };
+        let access = Access {
+            tag,
+            handle,
+            offset,
+            op: Op::Barrier,
+            width: NO_WIDTH,
+            count: length,
+            value: 0,
+            flags: kinds,
+        };
+        let recording = RECORDER.begin(&access);
+        // SAFETY: the caller's arguments go on unchanged.
+        unsafe { below::super_bus_space_barrier(tag, handle, offset, length, flags) };
+        if let Some(recording) = recording {
+            recording.end(0, Some(0), 0);
+        }
     }
 }
 refine_alias!(bus_space_barrier => debug_barrier);

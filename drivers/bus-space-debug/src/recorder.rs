@@ -1,6 +1,5 @@
 //! From a call to a record: the shared region, the pass-through switch, and the per-thread guard.
 
-use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 use bus_space::ring::{Geometry, REGION_SIZE, RINGS_MAX, Record, Ticket, Writer, flag};
@@ -8,14 +7,14 @@ use bus_space::{BusHandle, BusTag, Op, Space, Width};
 use kmod_api::Errno;
 use kmod_api::module::Outcome;
 use kmod_api::symbols::bus_space_address;
-use kmod_api::thread::{self, Entrance};
+use kmod_api::thread;
 
 /// The one recorder of this module.
 pub(crate) static RECORDER: Recorder = Recorder {
     region: AtomicPtr::new(core::ptr::null_mut()),
     passing: AtomicBool::new(true),
     calls: AtomicU64::new(0),
-    guards: [const { Guard(UnsafeCell::new(Entrance { top: 0, caller: 0, gate: 0 })) }; RINGS_MAX],
+    guards: [const { Guard(AtomicU64::new(0)) }; RINGS_MAX],
 };
 
 /// What one call says of itself.
@@ -49,24 +48,24 @@ pub(crate) struct Recording {
     errors: u64,
 }
 
-/// The entrance through which a thread came into this layer, as long as it is in it.
+/// The run in which a thread is in this layer, plus one; 0 while it is not. A run that has ended in a fault leaves its
+/// mark, and the thread's next run does not mistake it for its own.
 ///
 /// A layer below may call the top of the stack again. Such a nested call is passed on without a record of its own:
-/// otherwise a layer that called back at each record would fill the ring with itself.
-struct Guard(UnsafeCell<Entrance>);
-
-// SAFETY: each guard belongs to one thread by its number and is reached by that thread alone.
-unsafe impl Sync for Guard {}
+/// otherwise a layer that called back at each record would fill the ring with itself. Each guard belongs to one thread.
+struct Guard(AtomicU64);
 
 impl Guard {
-    fn get(&self) -> Entrance {
-        // SAFETY: only the thread that owns this guard comes here, and no reference to the value is kept.
-        unsafe { *self.0.get() }
+    fn is_taken(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == u64::from(thread::run()) + 1
     }
 
-    fn set(&self, entrance: Entrance) {
-        // SAFETY: as in `get`.
-        unsafe { *self.0.get() = entrance }
+    fn take(&self) {
+        self.0.store(u64::from(thread::run()) + 1, Ordering::Relaxed);
+    }
+
+    fn give_back(&self) {
+        self.0.store(0, Ordering::Relaxed);
     }
 }
 
@@ -129,16 +128,16 @@ impl Recorder {
         let guard = self.guards.get(thread as usize % RINGS_MAX)?;
         if thread as usize >= RINGS_MAX {
             // The writer counts threads that have no ring.
-            let _ = writer.begin(record_of(access, thread, Entrance::default(), 0));
+            let _ = writer.begin(record_of(access, thread, 0, 0));
             return None;
         }
-        if guard.get().is_open() {
+        if guard.is_taken() {
             return None;
         }
-        let entrance = thread::entrance();
+        let caller = thread::caller();
         let start = thread::counter();
-        let ticket = writer.begin(record_of(access, thread, entrance, start))?;
-        guard.set(entrance);
+        let ticket = writer.begin(record_of(access, thread, caller, start))?;
+        guard.take();
         Some(Recording { ticket, writer, guard, start, errors: thread::bus_error_count() })
     }
 
@@ -149,7 +148,7 @@ impl Recorder {
             start: thread::counter(),
             address,
             value,
-            caller: thread::entrance().caller,
+            caller: thread::caller(),
             op: op as u8,
             thread: thread::id(),
             ..Record::default()
@@ -173,7 +172,7 @@ impl Recording {
         let status = returned.unwrap_or_else(|| {
             if thread::bus_error_count() == self.errors { 0 } else { thread::bus_status() }
         });
-        self.guard.set(Entrance::default());
+        self.guard.give_back();
         self.writer.complete(self.ticket, value, duration, status, flags);
     }
 
@@ -183,7 +182,7 @@ impl Recording {
     }
 }
 
-fn record_of(access: &Access, thread: u32, entrance: Entrance, start: u64) -> Record {
+fn record_of(access: &Access, thread: u32, caller: u64, start: u64) -> Record {
     let space = match access.tag.space() {
         Space::Memory => 0,
         Space::Io => flag::IO_SPACE,
@@ -192,7 +191,7 @@ fn record_of(access: &Access, thread: u32, entrance: Entrance, start: u64) -> Re
         start,
         address: address_of(access.tag, access.handle, access.offset),
         value: access.value,
-        caller: entrance.caller,
+        caller,
         count: u32::try_from(access.count).unwrap_or(u32::MAX),
         op: access.op as u8,
         width: access.width,

@@ -20,6 +20,7 @@ unsafe extern "C" {
     fn strata_bench_empty(rounds: u64);
     fn strata_bench_direct(rounds: u64);
     fn strata_bench_symbol(rounds: u64);
+    fn strata_bench_wait(rounds: u64);
     fn strata_bench_opsvector(rounds: u64);
     fn strata_bench_read_4(rounds: u64, tag: BusTag, handle: BusHandle, offset: u64);
     fn strata_bench_read_4_opsvector(rounds: u64, tag: BusTag, handle: BusHandle, offset: u64);
@@ -63,6 +64,8 @@ fn run(which: u64, rounds: u64) -> Result<u64, Errno> {
         bench::DIRECT => unsafe { strata_bench_direct(rounds) },
         // SAFETY: as above; the symbol takes any number.
         bench::SYMBOL => unsafe { strata_bench_symbol(rounds) },
+        // SAFETY: as above.
+        bench::WAIT => unsafe { strata_bench_wait(rounds) },
         // SAFETY: as above.
         bench::OPSVECTOR => unsafe { strata_bench_opsvector(rounds) },
         // SAFETY: as above; the handle is a mapped device of at least a page.

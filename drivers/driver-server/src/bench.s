@@ -58,6 +58,10 @@ BEGIN_LOOP strata_bench_symbol
 1:  bl bench_leaf
 END_LOOP strata_bench_symbol
 
+BEGIN_LOOP strata_bench_wait
+1:  bl demo_wait
+END_LOOP strata_bench_wait
+
 BEGIN_LOOP strata_bench_opsvector
     adrp x23, strata_bench_object
     add x23, x23, :lo12:strata_bench_object

@@ -13,12 +13,11 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::symbols::{strata_event_signal, strata_event_wait};
-use crate::thread::{self, Entrance};
+use crate::thread;
 
 /// A value that one thread at a time reaches.
 ///
-/// A module that has one imports `strata_event_wait` and `strata_event_signal`, every lock has an event of its own, and
-/// the functions that use it are entered through counted gates.
+/// A module that has one imports `strata_event_wait` and `strata_event_signal`, and every lock has an event of its own.
 pub struct Lock<T> {
     door: Door,
     value: UnsafeCell<T>,
@@ -31,11 +30,11 @@ struct Door {
     /// The holder's thread number plus one, or 0.
     owner: AtomicU32,
     event: u32,
-    /// How the holder came into the module.
-    entrance: UnsafeCell<Entrance>,
+    /// The run of the holder's thread in which it took the lock.
+    run: AtomicU32,
 }
 
-// SAFETY: `with` lets one thread at a time reach the value and the entrance.
+// SAFETY: `with` lets one thread at a time reach the value.
 unsafe impl<T: Send> Sync for Lock<T> {}
 
 impl<T> Lock<T> {
@@ -47,7 +46,7 @@ impl<T> Lock<T> {
                 interested: AtomicU32::new(0),
                 owner: AtomicU32::new(0),
                 event,
-                entrance: UnsafeCell::new(Entrance { top: 0, caller: 0, gate: 0 }),
+                run: AtomicU32::new(0),
             },
             value: UnsafeCell::new(value),
         }
@@ -75,9 +74,7 @@ impl Door {
     fn take(&self) -> bool {
         let me = thread::id() + 1;
         if self.owner.load(Ordering::Relaxed) == me {
-            // SAFETY: the owner is this thread, and only the owner touches the entrance.
-            let entrance = unsafe { *self.entrance.get() };
-            if entrance.is_open() {
+            if self.run.load(Ordering::Relaxed) == thread::run() {
                 return false;
             }
             // This thread was started again while it held the lock: the count still includes it.
@@ -85,10 +82,9 @@ impl Door {
             // SAFETY: the base image's export takes any number.
             unsafe { strata_event_wait(self.event) };
         }
+        // The count was 0, or the holder before handed over by the event, or this thread inherited: it is the owner.
         self.owner.store(me, Ordering::Relaxed);
-        // SAFETY: the count was 0, or the holder before handed over by the event, or this thread inherited; so this
-        // thread is the owner now.
-        unsafe { *self.entrance.get() = thread::entrance() };
+        self.run.store(thread::run(), Ordering::Relaxed);
         true
     }
 

@@ -149,3 +149,29 @@ macro_rules! module {
         }
     };
 }
+
+/// Defines a function that notes where its call returns to ([`thread::caller`](crate::thread::caller)), for layers that
+/// record who called: `entrance! { fn name(argument: Type) -> Type { … } }`.
+///
+/// The function itself is three instructions and a branch to the body. A compiler gives no way to a return address, and
+/// a direct binding has no gate that would keep it.
+#[macro_export]
+macro_rules! entrance {
+    ($(#[$attribute:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
+        $(#[$attribute])*
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name($($argument: $type),*) $(-> $result)? {
+            unsafe extern "C" fn body($($argument: $type),*) $(-> $result)? $body
+            core::arch::naked_asm!(
+                ".cfi_startproc",
+                "mrs x16, tpidr_el0",
+                "str x30, [x16, #{caller}]",
+                "b {body}",
+                ".cfi_endproc",
+                caller = const $crate::thread::CALLER_OFFSET,
+                body = sym body,
+            )
+        }
+    };
+}

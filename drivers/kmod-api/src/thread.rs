@@ -1,13 +1,12 @@
 //! The block of the thread that runs now.
 //!
 //! `TPIDR_EL0` points to a [`ThreadBlock`] that the linker server made. The thread itself changes only the shadow stack
-//! (in gates) and clears what it has read; the linker server writes the bus-error fields while the thread stands at a
+//! (in gates) and the caller (at entrances) and clears what it has read; the linker server writes the bus-error fields while the thread stands at a
 //! fault.
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use strata_protocol::domain::SHADOW_RECORD_SIZE;
-pub use strata_protocol::domain::ThreadBlock;
+pub use strata_protocol::domain::{CALLER_OFFSET, ThreadBlock};
 
 /// The current thread's block.
 #[inline(always)]
@@ -106,50 +105,17 @@ pub fn counter_frequency() -> u64 {
     1
 }
 
-/// The last record of the current thread's shadow stack: who called through the innermost counted gate.
-///
-/// In a function that is entered through its own gate that is the function's own entrance.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Entrance {
-    /// Address behind the record; 0 when the shadow stack is empty.
-    pub top: u64,
-    /// The caller's program counter (where it goes on).
-    pub caller: u64,
-    /// The gate.
-    pub gate: u64,
-}
-
-impl Entrance {
-    /// Whether the entrance is still open, that is, its record still stands. A thread that was restarted after a fault
-    /// has a fresh shadow stack, so its old entrances are closed.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        let top = block().shadow_top.load(Relaxed);
-        self.top != 0 && top >= self.top && record_below(self.top) == *self
-    }
-}
-
-/// The innermost entrance of the current thread.
+/// Which run of the current thread this is: another number after each time that the linker server has started it again,
+/// so that what an earlier run has left open can be told from what this one has.
 #[inline]
 #[must_use]
-pub fn entrance() -> Entrance {
-    let block = block();
-    let top = block.shadow_top.load(Relaxed);
-    if top == block.shadow_base.load(Relaxed) { Entrance::default() } else { record_below(top) }
+pub fn run() -> u32 {
+    block().run.load(Relaxed)
 }
 
-/// The record that ends at `top`, an address in this thread's own shadow stack.
+/// Where the innermost call returns to that came in through an [`entrance!`](crate::entrance).
 #[inline]
-fn record_below(top: u64) -> Entrance {
-    let record = core::ptr::with_exposed_provenance::<[u64; 2]>(usize_of(top - SHADOW_RECORD_SIZE as u64));
-    // SAFETY: callers pass an address that is or was the top of this thread's shadow stack and not its base, so the 16
-    // bytes in front of it lie in the thread's page, which stays mapped and is written by this thread alone.
-    let [caller, gate] = unsafe { record.read_volatile() };
-    Entrance { top, caller, gate }
-}
-
-/// An address of the target in the width of the machine.
-#[expect(clippy::cast_possible_truncation, reason = "the target has 64-bit addresses")]
-const fn usize_of(address: u64) -> usize {
-    address as usize
+#[must_use]
+pub fn caller() -> u64 {
+    block().caller.load(Relaxed)
 }

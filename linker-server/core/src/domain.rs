@@ -10,7 +10,7 @@ use crate::branch::Va;
 use crate::load::ModuleFacts;
 use crate::name::Name;
 use crate::site::{CallSite, SiteList, SiteTable};
-use crate::text::LinkerText;
+use crate::text::{GATE_SIZE, LinkerText};
 use crate::{MODULE_ALIASES_MAX, MODULE_IMPORTS_MAX, MODULES_MAX, SYMBOLS_MAX};
 
 /// Names a module of one link domain for good: the index is used again, with another generation.
@@ -303,6 +303,50 @@ impl LinkDomain {
             self.symbols[symbol.index()].stack.of(module.id).is_some_and(|alias| alias.entry == at)
         })?;
         Some((module, *symbol))
+    }
+
+    /// Whether an address is in a module's text or in a piece of linker-owned text that is its: what a thread must be
+    /// out of before the module's memory may go.
+    #[must_use]
+    pub fn holds(&self, module: &Module, at: Va) -> bool {
+        module.facts.text_contains(at) || self.text.owner(at) == Some(module.id.index)
+    }
+
+    /// The gate that an address lies in, and which of its words; none in slots, veneers and outside.
+    #[must_use]
+    pub fn gate_word(&self, at: Va) -> Option<(Va, usize)> {
+        let module = self.module_at(self.text.owner(at)?)?;
+        module.aliases.iter().find_map(|symbol| {
+            let gate = self.symbols[symbol.index()].stack.of(module.id)?.entry;
+            let into = at.0.checked_sub(gate.0).filter(|into| *into < GATE_SIZE)?;
+            Some((gate, usize::try_from(into / 4).ok()?))
+        })
+    }
+
+    /// Whether an address is in linker-owned text that somebody owns.
+    #[must_use]
+    pub fn is_linker_text(&self, at: Va) -> bool {
+        self.text.owner(at).is_some()
+    }
+
+    /// The symbol through which a call came into a module that will return to `caller`: the symbol of the call site
+    /// in front of it, if the module has an alias of it. Nothing tells it of a call through a pointer.
+    #[must_use]
+    pub fn entrance(&self, module: ModuleId, caller: Va) -> Option<SymbolId> {
+        let at = Va(caller.0.checked_sub(4)?);
+        let holder = self.inside(at)?;
+        let site = self.sites_of_module(holder).find(|site| site.at == at && site.link)?;
+        let symbol = site.callee.symbol();
+        self.symbols[symbol.index()].stack.of(module).map(|_| symbol)
+    }
+
+    /// The symbols that a function of a module implements.
+    pub fn implemented(&self, module: ModuleId, function: Va) -> impl Iterator<Item = SymbolId> + '_ {
+        let aliases = self.module(module).map_or(&[][..], Module::aliases);
+        let by_function = move |symbol: &&SymbolId| {
+            self.symbols[symbol.index()].stack.of(module).is_some_and(|alias| alias.target == function)
+        };
+        aliases.iter().filter(by_function).copied()
     }
 
     /// Marks a module as beyond help: it keeps what it has and no command of it runs again.

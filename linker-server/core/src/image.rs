@@ -76,6 +76,7 @@ impl Source for ObjectSource<'_, '_> {
             size: self.layout.size(),
             text_start: self.layout.section(SectionKind::Text),
             text_size: self.layout.text_bytes,
+            unwind_tables: self.object.section(SectionKind::EhFrame).is_some_and(|section| section.size > 0),
         }
     }
 
@@ -120,6 +121,7 @@ impl<W: FnMut(Va, RelocKind, Va) -> Result<(), RelocError>> Source for BaseSourc
             size: end - start,
             text_start: Va(text_start),
             text_size: text_end - text_start,
+            unwind_tables: true,
             ..ModuleFacts::EMPTY
         }
     }

@@ -59,8 +59,8 @@ pub use errno::Errno;
 pub use image::{BaseSource, ObjectSource};
 pub use layout::{Extent, Layout, LayoutError, Window, layout};
 pub use load::{
-    AliasFacts, ImportFacts, LoadOptions, ModuleFacts, Reference, ReferenceKind, Referent, Source, plan_base,
-    plan_load,
+    AliasFacts, ImportFacts, LoadOptions, ModuleFacts, Reference, ReferenceKind, Referent, Source,
+    binding_of, plan_base, plan_load,
 };
 pub use name::Name;
 pub use plan::{LinkPlan, Patch, PlanError, PlannedAlias};

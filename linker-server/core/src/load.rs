@@ -39,6 +39,8 @@ pub struct ModuleFacts {
     pub text_start: Va,
     /// Bytes of its text.
     pub text_size: u64,
+    /// It has unwind tables.
+    pub unwind_tables: bool,
 }
 
 impl ModuleFacts {
@@ -56,6 +58,7 @@ impl ModuleFacts {
         size: 0,
         text_start: Va(0),
         text_size: 0,
+        unwind_tables: false,
     };
 
     /// Whether an address is in its text.
@@ -154,13 +157,13 @@ pub trait Source {
 pub struct LoadOptions<'a> {
     /// What the loader's capability allows.
     pub rights: Rights<'a>,
-    /// How call sites reach the module's aliases.
-    pub binding: Binding,
+    /// How call sites reach the module's aliases; by the rule ([`binding_of`]) unless it is said.
+    pub binding: Option<Binding>,
 }
 
 impl Default for LoadOptions<'_> {
     fn default() -> Self {
-        Self { rights: Rights::ALL, binding: Binding::Counted }
+        Self { rights: Rights::ALL, binding: None }
     }
 }
 
@@ -178,10 +181,18 @@ pub fn plan_load(
     if !facts.understands(Command::Init) || !facts.understands(Command::Fini) {
         return Err(PlanError::MissingCommand);
     }
-    if options.binding == Binding::Isolated {
+    if options.binding == Some(Binding::Isolated) {
         return Err(PlanError::IsolatedUnsupported);
     }
     plan_image(domain, source, options, plan)
+}
+
+/// How call sites reach an alias unless the loader says otherwise (DESIGN section 3): straight, without an instruction
+/// more. A thread that is inside is found by its stack then, so the module has unwind tables; and calls do not block,
+/// because a thread that stays inside for long is looked at again and again, where a gate would tell of its exit.
+#[must_use]
+pub const fn binding_of(may_block: bool, facts: &ModuleFacts) -> Binding {
+    if may_block || !facts.unwind_tables { Binding::Counted } else { Binding::Direct }
 }
 
 /// Plans the base image of an empty link domain: every default is bound directly.
@@ -190,7 +201,7 @@ pub fn plan_base(
     source: &mut impl Source,
     plan: &mut LinkPlan,
 ) -> Result<(), PlanError> {
-    plan_image(domain, source, &LoadOptions { rights: Rights::ALL, binding: Binding::Direct }, plan)?;
+    plan_image(domain, source, &LoadOptions { rights: Rights::ALL, binding: Some(Binding::Direct) }, plan)?;
     if plan.module == ModuleId::BASE { Ok(()) } else { Err(PlanError::BaseImage) }
 }
 
@@ -268,10 +279,13 @@ fn plan_alias(
     } else {
         override_symbol(domain, record, plan)?
     };
-    if options.binding == Binding::Direct && record.may_block && plan.module != ModuleId::BASE {
+    let introduced = plan.symbols.iter().find(|new| new.id == symbol).map(|new| new.may_block);
+    let may_block = introduced.unwrap_or(domain.symbols[symbol.index()].may_block);
+    let binding = options.binding.unwrap_or(binding_of(may_block, &plan.facts));
+    if binding == Binding::Direct && may_block && plan.module != ModuleId::BASE {
         return Err(PlanError::DirectMayBlock(name));
     }
-    let entry = if options.binding == Binding::Counted {
+    let entry = if binding == Binding::Counted {
         let gate = plan.reserve(domain, GATE_UNITS)?;
         text::gate(gate, record.target).map_err(PlanError::OutOfRange)?;
         gate
@@ -281,7 +295,7 @@ fn plan_alias(
     let alias = Alias {
         module: plan.module,
         kind: record.kind,
-        binding: options.binding,
+        binding,
         linked: false,
         may_block: record.may_block,
         position: record.position,

@@ -20,6 +20,12 @@ pub const GATE_CALL_WORD: usize = 5;
 /// Where a gate's epilogue holds the NOP that CATCH may replace by a branch to a tail, in words.
 pub const GATE_NOP_WORD: usize = 10;
 
+/// Words of the landing pad.
+pub const LANDING_PAD_WORDS: usize = 17;
+/// Bytes that it takes.
+pub const LANDING_PAD_SIZE: u64 = 80;
+const _: () = assert!(LANDING_PAD_WORDS as u64 * 4 <= LANDING_PAD_SIZE);
+
 // `brk #0`: what stands where nothing should run.
 const BRK: u32 = 0xd420_0000;
 
@@ -43,6 +49,21 @@ pub fn gate(at: Va, implementation: Va) -> Result<[u32; 12], OutOfRange> {
         NOP,
         RET,
     ])
+}
+
+/// The words of the landing pad: where a call returns whose callee has faulted.
+///
+/// The registers that a thread is resumed with do not include the vector registers (seL4 manual, `TCB_WriteRegisters`),
+/// of which AAPCS64 6.1.2 has d8 to d15 kept. The pad loads those that bit 0 to 7 of x17 name from eight words at x16,
+/// and returns.
+#[must_use]
+pub fn landing_pad() -> [u32; LANDING_PAD_WORDS] {
+    let mut words = [RET; LANDING_PAD_WORDS];
+    for (number, pair) in (0..8).zip(words.chunks_exact_mut(2)) {
+        pair[0] = 0x3600_0051 | number << 19; // tbz w17, #number, over the next one
+        pair[1] = 0xfd40_0208 | number << 10 | number; // ldr d(8 + number), [x16, #8 * number]
+    }
+    words
 }
 
 /// The words of an address slot: one branch that is patched like a call site.

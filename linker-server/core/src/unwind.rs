@@ -8,7 +8,7 @@ use linker_unwind::tables::ENTRY_SIZE;
 
 use crate::branch::Va;
 use crate::layout::Layout;
-use crate::relocate::RelocateError;
+use crate::plan::PlanError;
 
 /// Bytes that a module's unwind tables take with their index; 0 for a module without.
 #[must_use]
@@ -27,25 +27,26 @@ pub fn relocate_tables(
     layout: &Layout,
     at: Va,
     bytes: &mut [u8],
-) -> Result<(usize, usize), RelocateError> {
+) -> Result<(usize, usize), PlanError> {
     let kind = SectionKind::EhFrame;
     let Some(section) = object.section(kind) else { return Ok((0, 0)) };
     let size = section.bytes.len();
     let room = size.next_multiple_of(ENTRY_SIZE);
-    let (frames, index) = bytes.split_at_mut_checked(room).ok_or(RelocateError::Size(kind))?;
-    let frames = frames.get_mut(..size).ok_or(RelocateError::Size(kind))?;
+    let (frames, index) = bytes.split_at_mut_checked(room).ok_or(PlanError::NoRoom(at))?;
+    let frames = frames.get_mut(..size).ok_or(PlanError::NoRoom(at))?;
     frames.copy_from_slice(section.bytes);
     for relocation in object.relocations(kind) {
+        let relocation = relocation.map_err(PlanError::Image)?;
         let field_at = at.plus(relocation.offset);
         // The format lets tables name the module's own sections only.
         let Target::Section(of, offset) = relocation.target else {
-            return Err(RelocateError::NotPlanned(field_at));
+            return Err(PlanError::UnknownReference(field_at));
         };
         let value = layout.section(of).plus(offset);
-        let offset = usize::try_from(relocation.offset).map_err(|_| RelocateError::Size(kind))?;
-        let field = frames.get_mut(offset..).ok_or(RelocateError::Size(kind))?;
+        let offset = usize::try_from(relocation.offset).map_err(|_| PlanError::NoRoom(at))?;
+        let field = frames.get_mut(offset..).ok_or(PlanError::NoRoom(at))?;
         apply(relocation.kind, field_at.0, value.0, field)
-            .map_err(|error| RelocateError::Field(field_at, error))?;
+            .map_err(|error| PlanError::Field(field_at, error))?;
     }
     let (index, _) = index.as_chunks_mut();
     Ok((size, Tables::index(at.0, frames, index)))

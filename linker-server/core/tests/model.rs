@@ -320,7 +320,7 @@ fn apply(world: &mut World, model: &mut Model, step: &Step) {
 }
 
 fn load(world: &mut World, what: &Description) -> Result<ModuleId, LoadError> {
-    world.options = LoadOptions { binding: what.binding, ..LoadOptions::default() };
+    world.options = LoadOptions { binding: Some(what.binding), ..LoadOptions::default() };
     world.load(&image(what))
 }
 

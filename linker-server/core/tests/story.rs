@@ -282,9 +282,9 @@ fn refiners_are_bounded() {
 #[test]
 fn bindings_are_a_choice() {
     let mut world = World::new();
-    world.options = LoadOptions { binding: Binding::Isolated, ..LoadOptions::default() };
+    world.options = LoadOptions { binding: Some(Binding::Isolated), ..LoadOptions::default() };
     assert_eq!(world.load(&layer("x")), Err(LoadError::Plan(PlanError::IsolatedUnsupported)));
-    world.options = LoadOptions { binding: Binding::Direct, ..LoadOptions::default() };
+    world.options = LoadOptions { binding: Some(Binding::Direct), ..LoadOptions::default() };
     world.load(&layer("direct")).unwrap();
     assert_eq!(world.domain.linker_text_used(), 0, "a direct binding has no gate");
     world.options = LoadOptions::default();
@@ -293,6 +293,28 @@ fn bindings_are_a_choice() {
     assert_eq!(world.call(READ), "counted direct base");
     world.unload_by_name("direct").unwrap();
     assert_eq!(world.call(READ), "counted base");
+    world.check();
+}
+
+#[test]
+fn the_rule_binds_directly_unless_calls_may_block_or_tables_are_missing() {
+    const GATE: usize = 48;
+    let mut world = World::new();
+    world.options = LoadOptions { binding: None, ..LoadOptions::default() };
+    world.load(&layer("tabled").tabled()).unwrap();
+    assert_eq!(world.domain.linker_text_used(), 0, "straight to the function");
+    world.load(&layer("bare")).unwrap();
+    assert_eq!(world.domain.linker_text_used(), 2 * GATE, "nothing tells who is inside of it");
+    let blocking =
+        Image::new("blocking").alias(AliasKind::Weak, "wait").change(|alias| alias.may_block = true);
+    world.load(&blocking.tabled()).unwrap();
+    assert_eq!(world.domain.linker_text_used(), 3 * GATE, "its calls may block");
+    // What counts is the symbol: a layer that does not block itself waits for what lies below.
+    world.load(&Image::new("over").layer("wait").tabled()).unwrap();
+    assert_eq!(world.domain.linker_text_used(), 4 * GATE, "calls of the symbol may block");
+    world.options.binding = Some(Binding::Direct);
+    let refused = world.load(&Image::new("forced").layer("wait").tabled());
+    assert_eq!(refused, Err(LoadError::Plan(PlanError::DirectMayBlock(name("wait")))));
     world.check();
 }
 
@@ -322,7 +344,7 @@ fn rights_are_checked_for_each_symbol() {
                 Box::leak(Box::new([(&b"bus_space_"[..], left)]));
             let mut world = World::new();
             let rights = Rights { interfaces, otherwise: BindRights::NONE };
-            world.options = LoadOptions { rights, binding: Binding::Counted };
+            world.options = LoadOptions { rights, binding: Some(Binding::Counted) };
             let before = world.snapshot();
             let result = world.load(&image);
             if needed.contains(missing) {

@@ -10,6 +10,7 @@ use linker_service::linker::Functions;
 use linker_service::start::{Tables, start};
 use linker_space::objects::Objects;
 use linker_space::room::Room;
+use linker_unwind::Scratch;
 use strata_protocol::caps;
 use strata_protocol::start::StartInfo;
 use strata_runtime::{Ipc, debug_println};
@@ -19,6 +20,8 @@ static PLAN: Room<LinkPlan> = Room::new(LinkPlan::EMPTY);
 static BUDDY: Room<Buddy> = Room::new(Buddy::new());
 static FUNCTIONS: Room<Functions> = Room::new([const { heapless::Vec::new() }; MODULES_MAX]);
 
+static SCRATCH: Room<Scratch> = Room::new(Scratch::EMPTY);
+
 strata_runtime::entry!(main);
 
 fn main(info: &'static StartInfo, ipc: &'static mut Ipc) -> ! {
@@ -27,6 +30,7 @@ fn main(info: &'static StartInfo, ipc: &'static mut Ipc) -> ! {
         link: LINK.take().expect(once),
         plan: PLAN.take().expect(once),
         functions: FUNCTIONS.take().expect(once),
+        scratch: SCRATCH.take().expect(once),
     };
     let first = usize::try_from(info.slots_start).expect("a usize has 64 bits on AArch64");
     let mut objects = Objects::new(ipc, caps::slot::CNODE, first, BUDDY.take().expect(once));

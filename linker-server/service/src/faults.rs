@@ -2,19 +2,21 @@
 //!
 //! ```text
 //! data abort in an accessor, a layer with a fix-up policy is live ─► resume at the fix-up
-//! in a module's text, or in no text by a wild call of a module ─► pop the module (it is wedged), then start the server again
+//! in a module's text  ─► pop the module (it is wedged), then return the fault value from the call that entered it
+//! in no text by a wild call of a module ─► pop the module, then start the server again
 //! anywhere else       ─► start the server again, with the fault in its thread block
 //! on a worker         ─► give the worker up; the module whose command it ran is wedged
 //! ```
 //! A server that starts again finds the fault in its thread block and answers EFAULT to the client that
 //! it was serving: the reply capability is still in its TCB.
 
-use crate::linker::{Linker, Work};
+use crate::linker::{Linker, Parked, Work, sight};
 use core::sync::atomic::Ordering;
 use linker_core::transaction::Why;
 use linker_core::{Errno as CoreErrno, Event, ModuleId, ModuleState, Va};
+use linker_space::look::{culprit, way_out};
 use linker_space::thread::{RESTARTS_MAX, Role};
-use sel4_sys::{seL4_Fault, seL4_MessageInfo};
+use sel4_sys::{seL4_Fault, seL4_MessageInfo, seL4_UserContext};
 use strata_protocol::{Errno, caps};
 
 /// A fault, as far as the linker server looks at it.
@@ -79,14 +81,31 @@ impl Linker<'_> {
     }
 
     /// The module to blame: the one whose text, gates, slots or veneers hold the program counter; or, when
-    /// it points to no text at all (a wild call), the one that the thread entered last.
-    fn culprit(&self, at: usize, pc: u64) -> Option<ModuleId> {
+    /// it points to no text at all (a wild call), the innermost one that the thread is inside of.
+    fn culprit(&mut self, at: usize, pc: u64) -> Option<ModuleId> {
         let not_base = |module: &ModuleId| *module != ModuleId::BASE;
         if let Some(module) = self.link.inside(Va(pc)) {
             return Some(module.id()).filter(not_base);
         }
-        let entered = |(_, gate)| self.link.gate(Va(gate)).map(|(module, _)| module.id());
-        self.space.threads[at].records().filter_map(entered).filter(not_base).last()
+        culprit(self.objects, &self.space.threads[at], &sight!(self), self.scratch).ok().flatten()
+    }
+
+    /// The registers with which a thread that has faulted in a module's text goes on where the call returns that
+    /// entered the module: the result is the fault value that the module's alias declares.
+    fn returning(&mut self, at: usize, module: ModuleId) -> Option<seL4_UserContext> {
+        let (thread, sight) = (&self.space.threads[at], sight!(self));
+        let known = self.link.module(module).ok()?;
+        let way = way_out(self.objects, thread, &sight, known, self.scratch).ok().flatten()?;
+        let symbol = self.link.symbol(way.symbol)?;
+        let value = symbol.stack().of(module)?.fault_value;
+        let registers = thread.returning(&way, value)?;
+        defmt::warn!(
+            "the call of {=str} returns {=u64:#x} to {=u64:#x}",
+            symbol.name.text(),
+            value,
+            way.exit.caller.pc
+        );
+        Some(registers)
     }
 
     /// A bus error under a layer that handles them: the access returns all ones and an error status.
@@ -129,18 +148,21 @@ impl Linker<'_> {
     }
 
     fn server_faulted(&mut self, at: usize, fault: &Fault, module: Option<ModuleId>) {
+        let registers = module.and_then(|module| self.returning(at, module));
         let thread = &mut self.space.threads[at];
-        if thread.restarts >= RESTARTS_MAX {
+        if registers.is_none() && thread.restarts >= RESTARTS_MAX {
             defmt::error!("thread {=u32} has faulted too often and is stopped", thread.number);
             thread.dead = true;
         }
-        let record = &thread.page.thread_block().fault;
-        record.pc.store(fault.pc, Ordering::Relaxed);
-        record.address.store(fault.address, Ordering::Relaxed);
-        record.status.store(fault.status, Ordering::Relaxed);
-        record.kind.store(fault.kind, Ordering::Relaxed);
+        if registers.is_none() {
+            let record = &thread.page.thread_block().fault;
+            record.pc.store(fault.pc, Ordering::Relaxed);
+            record.address.store(fault.address, Ordering::Relaxed);
+            record.status.store(fault.status, Ordering::Relaxed);
+            record.kind.store(fault.kind, Ordering::Relaxed);
+        }
         if !thread.dead {
-            let _ = self.parked.push(thread.number);
+            let _ = self.parked.push(Parked { thread: thread.number, registers });
         }
         let Some(module) = module else { return self.restart_parked() };
         let same = self.turn.as_ref().is_some_and(|turn| turn.module == Some(module));
@@ -159,15 +181,20 @@ impl Linker<'_> {
         }
     }
 
-    /// Starts the servers again that wait for a module to be popped, once there is none to pop.
+    /// Lets the servers go on that wait for a module to be popped, once there is none to pop: where the call returns that
+    /// has faulted, or from the start.
     pub fn restart_parked(&mut self) {
         if !self.pops.is_empty() {
             return;
         }
-        for number in core::mem::take(&mut self.parked) {
-            let Some(thread) = self.space.threads.get_mut(number as usize) else { continue };
-            if thread.restart(self.objects).is_err() {
-                defmt::error!("thread {=u32} could not be started again", number);
+        for parked in core::mem::take(&mut self.parked) {
+            let Some(thread) = self.space.threads.get_mut(parked.thread as usize) else { continue };
+            let going = match parked.registers {
+                Some(registers) => thread.write_registers(self.objects, &registers, true),
+                None => thread.restart(self.objects),
+            };
+            if going.is_err() {
+                defmt::error!("thread {=u32} could not be started again", parked.thread);
             }
         }
     }

@@ -12,12 +12,14 @@ use kmod::BaseObject;
 use linker_books::queue::Queue;
 use linker_core::{LinkDomain, LinkPlan, MODULES_MAX, ModuleId, Transaction};
 use linker_space::domain::DomainSpace;
+use linker_space::look::{Sight, TextOf};
 use linker_space::mirror::View;
 use linker_space::module::ModuleSpace;
 use linker_space::objects::Objects;
 use linker_space::shared::{REGIONS_MAX, Region};
 use linker_space::thread::THREADS_MAX;
-use sel4_sys::seL4_MessageInfo;
+use linker_unwind::{Scratch, Tables};
+use sel4_sys::{seL4_MessageInfo, seL4_UserContext};
 use strata_protocol::linker::{Reply, thread_request};
 use strata_protocol::store::{Area, ImageRef};
 use strata_protocol::{ModuleName, Refusal, SymbolName, caps};
@@ -110,6 +112,15 @@ pub struct Turn {
     pub popping: bool,
 }
 
+/// A thread that stands at a fault.
+#[derive(Clone, Copy, Debug)]
+pub struct Parked {
+    /// Its number.
+    pub thread: u32,
+    /// With what it goes on; from its entry if that is not known.
+    pub registers: Option<seL4_UserContext>,
+}
+
 /// What to do with a request.
 pub enum Answer {
     /// Reply at once.
@@ -142,6 +153,10 @@ pub struct Linker<'a> {
     pub space: DomainSpace,
     /// The base image.
     pub base: BaseObject<'static>,
+    /// Its unwind tables.
+    pub base_tables: Option<Tables<'static>>,
+    /// Room for looking at a function.
+    pub scratch: &'static mut Scratch,
     /// Images.
     pub store: Store,
     /// Deadlines.
@@ -156,8 +171,8 @@ pub struct Linker<'a> {
     pub queue: Queue<Pending>,
     /// Modules to pop before anything else.
     pub pops: Vec<ModuleId, MODULES_MAX>,
-    /// Threads that start again once the module they faulted in is popped.
-    pub parked: Vec<u32, THREADS_MAX>,
+    /// Threads that go on once the module they faulted in is popped.
+    pub parked: Vec<Parked, THREADS_MAX>,
     /// The steps of the turn under way.
     pub transaction: Transaction,
     /// The turn under way.
@@ -258,6 +273,34 @@ impl Linker<'_> {
     pub fn region_of(&self, module: ModuleId) -> Option<&Region> {
         self.regions.iter().find(|region| !region.orphan && region.module == module)
     }
+}
+
+/// The link domain for [`linker_space::look`]: of the fields that it needs, so that the others stay free.
+macro_rules! sight {
+    ($linker:expr) => {
+        $crate::linker::sight_of($linker.link, &$linker.space, $linker.base_tables, &$linker.modules)
+    };
+}
+pub(crate) use sight;
+
+/// What [`sight!`] gives.
+pub fn sight_of<'a>(
+    link: &'a LinkDomain,
+    space: &DomainSpace,
+    base_tables: Option<Tables<'a>>,
+    modules: &'a [Option<Loaded>; MODULES_MAX],
+) -> Sight<'a> {
+    let mut texts: Vec<TextOf<'a>, MODULES_MAX> = Vec::new();
+    for text in space.base_texts() {
+        let _ = texts.push(TextOf { module: ModuleId::BASE, text: *text, tables: base_tables });
+    }
+    for (index, loaded) in (0..).zip(modules) {
+        let loaded = loaded.as_ref().and_then(|loaded| Some((loaded.space.text()?, loaded.space.tables())));
+        if let Some(((text, tables), module)) = loaded.zip(link.module_at(index)) {
+            let _ = texts.push(TextOf { module: module.id(), text, tables });
+        }
+    }
+    Sight { link, texts }
 }
 
 /// A name in the protocol's size.

@@ -8,11 +8,14 @@ use crate::linker::{Linker, Loaded, NAMED_ALIASES_MAX};
 use kmod::{Object, SectionKind};
 use linker_core::image::ObjectSource;
 use linker_core::layout::{LOG_INDEX_END, Layout, Window, extent, layout};
-use linker_core::{LoadOptions, MODULES_MAX, ModuleId, Va, affix, linked_size, plan_load};
+use linker_core::{
+    LoadOptions, MODULES_MAX, ModuleId, Va, affix, linked_size, plan_load, relocate_tables, tables_size,
+};
 use linker_space::module::{ModuleSpace, PageCounts};
 use linker_space::objects::PAGE_SIZE;
 use linker_space::shared::Region;
 use linker_space::text::Text;
+use linker_unwind::tables::ENTRY_SIZE;
 use strata_protocol::store::{Area, ImageRef};
 use strata_protocol::wire::Frame;
 use strata_protocol::{Errno, Refusal, SymbolName, streams};
@@ -31,6 +34,10 @@ pub struct Planned {
     pub build_id: u64,
     /// Pages of its shared region.
     pub shared_pages: u32,
+    /// Pages of its unwind tables.
+    pub table_pages: u32,
+    /// Bytes of its unwind tables, which lie behind the linked bytes, and entries of their index.
+    pub tables: (usize, usize),
 }
 
 impl Linker<'_> {
@@ -54,7 +61,7 @@ impl Linker<'_> {
             let why = format_args!("the image says that its name is {}", info.name);
             return Err(Refusal::format(Errno::ENOEXEC, name, why));
         }
-        let size = extent(&object);
+        let size = extent(&object) + u64::from(table_pages(&object)) * PAGE_SIZE;
         let at = self.space.window.take(size).map_err(|error| explain::window(name, error))?;
         let indices = object.section(SectionKind::Defmt).map_or(0, |section| section.size);
         let log_index = free_log_index(&self.modules, [self.next_log_index, self.first_log_index], indices);
@@ -64,17 +71,24 @@ impl Linker<'_> {
             layout(&object, window).map_err(|error| explain::layout(name, error)).and_then(|layout| {
                 let size = usize::try_from(linked_size(&object, &layout)).ok();
                 let no_room = || Refusal::new(Errno::E2BIG, name, "there is no room for the linked bytes");
-                let (linked, size) =
-                    size.and_then(|size| Some((linked.get_mut(..size)?, size))).ok_or_else(no_room)?;
+                let (linked, rest) =
+                    size.and_then(|size| linked.split_at_mut_checked(size)).ok_or_else(no_room)?;
+                let size = linked.len();
                 let mut source = ObjectSource { object: &object, layout: &layout, bytes: linked };
                 plan_load(self.link, &mut source, &LoadOptions::default(), self.plan)
                     .map_err(|error| explain::plan(name, &error))?;
+                // Behind the pages of the module, and behind its bytes in the linker server's own memory.
+                let tables_at = Va(at + layout.size());
+                let (size_of_tables, index_count) = relocate_tables(&object, &layout, tables_at, rest)
+                    .map_err(|error| explain::plan(name, &error))?;
                 Ok(Planned {
+                    tables: (size_of_tables, index_count),
                     layout,
                     linked: size,
                     log_index,
                     build_id: info.build_id,
                     shared_pages: info.shared_pages.into(),
+                    table_pages: table_pages(&object),
                 })
             });
         match planned {
@@ -100,6 +114,7 @@ impl Linker<'_> {
             text: pages(layout.text.size),
             rodata: pages(layout.rodata.size),
             data: pages(layout.data.size),
+            tables: planned.table_pages,
         };
         let mut space = ModuleSpace::make(self.objects, self.space.spaces, name, at, counts)
             .map_err(|error| explain::module(name, error))?;
@@ -132,6 +147,7 @@ impl Linker<'_> {
 
     /// Copies the linked bytes to the module's pages, which are zeros where nothing is linked.
     fn fill(&mut self, name: &str, planned: &Planned, space: &mut ModuleSpace) -> Result<(), Refusal> {
+        let tables = space.tables_at().and_then(|at| usize::try_from(at - space.at).ok());
         // SAFETY: the module is in no stack yet, so that no thread has an address of it, and there is
         // no other view.
         let bytes = unsafe { space.bytes() };
@@ -140,6 +156,16 @@ impl Linker<'_> {
             return Err(Refusal::new(Errno::ENOEXEC, name, "a section lies outside of its pages"));
         };
         place.copy_from_slice(linked);
+        if let Some(tables) = tables {
+            let (size, count) = planned.tables;
+            let room = size.next_multiple_of(ENTRY_SIZE) + count * ENTRY_SIZE;
+            let from = self.store.linked().get(planned.linked..planned.linked + room);
+            let Some((place, from)) = bytes.get_mut(tables..tables + room).zip(from) else {
+                return Err(Refusal::new(Errno::ENOEXEC, name, "the unwind tables lie outside of their pages"));
+            };
+            place.copy_from_slice(from);
+            space.set_tables(size, count);
+        }
         space.publish(self.objects, planned.layout.text_bytes).map_err(|error| explain::object(name, error))
     }
 
@@ -233,6 +259,11 @@ fn name_functions(object: &Object<'_>, functions: &mut heapless::Vec<SymbolName,
         let (function, _) = object.function_at(alias.implementation).unwrap_or(("", 0));
         let _ = functions.push(SymbolName::cut(function));
     }
+}
+
+/// Pages of a module's unwind tables.
+fn table_pages(object: &Object<'_>) -> u32 {
+    pages(tables_size(object).next_multiple_of(PAGE_SIZE))
 }
 
 /// Pages of an extent.

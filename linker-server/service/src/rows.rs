@@ -1,9 +1,9 @@
 //! The rows of the lists: what `modstat`, `alias`, `domains`, `threads` and `ledger` show.
 
-use crate::linker::{Linker, cut};
+use crate::linker::{Linker, cut, sight};
 use core::sync::atomic::Ordering;
 use linker_core::{AliasKind, Binding, Module, ModuleId, ModuleState, Name, SymbolId, Va};
-use linker_space::look::look;
+use linker_space::look::{look, methods_agree};
 use linker_space::text::Text;
 use linker_space::thread::Role;
 use linker_space::worker::is_busy;
@@ -172,7 +172,8 @@ impl Linker<'_> {
     pub fn thread_row(&mut self, index: u32) -> Reply {
         let Some(thread) = self.space.threads.get(index as usize) else { return Reply::End };
         let one = core::slice::from_ref(thread);
-        let seen = look(self.objects, one, self.link, None).ok().and_then(|mut seen| seen.pop());
+        let seen =
+            look(self.objects, one, &sight!(self), None, self.scratch).ok().and_then(|mut seen| seen.pop());
         let (inside, entry) = seen.and_then(|seen| seen.inside).unzip();
         let entry = entry.flatten().and_then(|symbol| self.link.symbol(symbol));
         let block = thread.page.thread_block();
@@ -226,6 +227,15 @@ impl Linker<'_> {
         if let Err(violation) = self.link.check() {
             let why = format_args!("the link domain's invariant: {violation:?}");
             return Reply::Refused(Refusal::format(Errno::EIO, "link domain", why));
+        }
+        let agree = methods_agree(self.objects, &self.space.threads, &sight!(self), self.scratch);
+        if !matches!(agree, Ok(true)) {
+            let refusal = Refusal::new(
+                Errno::EIO,
+                "link domain",
+                "the walk sees a thread inside that the scan does not see",
+            );
+            return Reply::Refused(refusal);
         }
         let texts = self.texts();
         let text = Text::new(self.objects, self.space.spaces, texts.into_iter());

@@ -11,14 +11,17 @@ use kmod::base::Permission;
 use kmod::{BaseError, BaseObject};
 use linker_books::queue::Queue;
 use linker_core::image::BaseSource;
+use linker_core::text::landing_pad;
 use linker_core::{CommitError, LINKER_TEXT_SIZE_MAX, LinkDomain, LinkPlan, PlanError, Transaction, Va};
-use linker_core::{affix, commit, plan_base};
+use linker_core::{TextSpace, affix, commit, plan_base};
 use linker_space::domain::{
-    DomainError, DomainSpace, Grants, LINKER_TEXT_AT, SEGMENTS_MAX, Segment, ServerPlan, WORKERS_MAX,
+    DomainError, DomainSpace, Grants, LANDING_PAD_AT, LINKER_TEXT_AT, SEGMENTS_MAX, Segment, ServerPlan,
+    WORKERS_MAX,
 };
 use linker_space::objects::{ObjectError, Objects};
 use linker_space::text::Text;
 use linker_space::vspace::Access;
+use linker_unwind::Scratch;
 use sel4_sys::seL4_CPtr;
 use strata_protocol::archive::{Archive, ArchiveError, Kind};
 use strata_protocol::start::{StartInfo, grant, region};
@@ -86,6 +89,8 @@ pub struct Tables {
     pub plan: &'static mut LinkPlan,
     /// Names of functions behind aliases.
     pub functions: &'static mut Functions,
+    /// Room for looking at a function.
+    pub scratch: &'static mut Scratch,
 }
 
 /// Makes the link domain of the base image, starts its threads, and gives the linker server its state.
@@ -110,8 +115,8 @@ pub fn start<'a>(
     let size = LINKER_TEXT_SIZE_MAX as u64;
     let mut space = DomainSpace::make(objects, 0, DOMAIN_NAME, &segments, size)?;
 
-    let Tables { link, plan, functions } = tables;
-    link.open(Va(LINKER_TEXT_AT), LINKER_TEXT_SIZE_MAX);
+    let Tables { link, plan, functions, scratch } = tables;
+    link.open(Va(LINKER_TEXT_AT), usize::try_from(LANDING_PAD_AT - LINKER_TEXT_AT).unwrap_or(0));
     let write = |at: Va, kind: RelocKind, slot: Va| {
         // SAFETY: the link domain has no thread yet.
         let field = unsafe { space.base_field(at.0, kind.width()) };
@@ -123,6 +128,9 @@ pub fn start<'a>(
     {
         let texts = space.texts.clone();
         let mut text = Text::new(objects, space.spaces, texts.into_iter());
+        for (at, word) in (LANDING_PAD_AT..).step_by(4).zip(landing_pad()) {
+            text.write(Va(at), word).map_err(|_| CommitError::Refused(Va(at)))?;
+        }
         affix(plan, link, &mut text)?;
         commit(plan, link, &mut text)?;
     }
@@ -135,6 +143,10 @@ pub fn start<'a>(
         let irq = server.irq.unwrap_or(0);
         let plan = ServerPlan { name: server.name, entry: server.entry, physical, size, irq };
         space.add_server(objects, &plan, &grants)?;
+    }
+    let base_tables = base_tables(&base);
+    if base_tables.is_none() {
+        defmt::warn!("the base image has no unwind tables: stacks are scanned word by word");
     }
     let first_log_index = u32::try_from(base.log_index_end()).unwrap_or(u32::MAX);
     defmt::info!(
@@ -150,6 +162,8 @@ pub fn start<'a>(
         functions,
         space,
         base,
+        base_tables,
+        scratch,
         store,
         deadlines,
         replies,
@@ -166,6 +180,11 @@ pub fn start<'a>(
         first_log_index,
         next_log_index: first_log_index,
     })
+}
+
+/// The base image's unwind tables, in the image as the boot archive has it.
+fn base_tables(base: &BaseObject<'static>) -> Option<linker_unwind::Tables<'static>> {
+    linker_unwind::Tables::with_header(base.section(".eh_frame")?, base.section(".eh_frame_hdr")?)
 }
 
 fn segment_of(segment: kmod::base::Segment<'static>) -> Segment<'static> {

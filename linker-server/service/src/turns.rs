@@ -5,7 +5,7 @@
 
 use crate::deadlines::{Purpose, microseconds_since};
 use crate::explain;
-use crate::linker::{Linker, Turn, Work};
+use crate::linker::{Linker, Turn, Work, sight};
 use crate::replies::Owed;
 use linker_core::transaction::{Blocker, Cause, Why};
 use linker_core::{
@@ -169,7 +169,8 @@ impl Linker<'_> {
         };
         let thread = thread.and_then(|thread| self.space.threads.get(thread as usize));
         if let Some(thread) = thread {
-            let seen = look(self.objects, core::slice::from_ref(thread), self.link, Some(module))
+            let one = core::slice::from_ref(thread);
+            let seen = look(self.objects, one, &sight!(self), Some(module), self.scratch)
                 .map_err(|error| explain::object(name, error))?;
             if seen.iter().any(|seen| seen.inside.is_some()) {
                 return Err(Refusal::new(Errno::EDEADLK, name, "the thread that asks is inside of it"));
@@ -263,7 +264,8 @@ impl Linker<'_> {
     fn step_look(&mut self) -> Event {
         let Some(turn) = self.turn.as_mut() else { return Event::NobodyInside };
         let target = turn.module;
-        let Ok(seen) = look(self.objects, &self.space.threads, self.link, target) else {
+        let looked = look(self.objects, &self.space.threads, &sight!(self), target, self.scratch);
+        let Ok(seen) = looked else {
             // Not knowing is "somebody": it can only be reported too often.
             self.deadlines.set(Purpose::Look, LOOK_AGAIN_MS, 0);
             return Event::SomebodyInside;

@@ -14,6 +14,8 @@ use crate::vspace::{Access, Pages, VSpaces, make_pages, make_tables, map, mirror
 use heapless::Vec;
 use linker_books::ledger::Account;
 use linker_books::window::Window;
+use linker_core::LINKER_TEXT_SIZE_MAX;
+use linker_core::text::LANDING_PAD_SIZE;
 use sel4_sys::api_object::{
     seL4_ARM_VSpaceObject, seL4_CapTableObject, seL4_EndpointObject, seL4_NotificationObject,
 };
@@ -50,6 +52,15 @@ pub const SEGMENTS_MAX: usize = 8;
 pub const IRQ_BADGE: u64 = caps::signal::FIRST;
 /// The badge of "something has arrived" on a driver server's signal to its client.
 pub const ARRIVED_BADGE: u64 = caps::signal::FIRST << 8;
+
+/// Where the landing pad stands: at the end of linker-owned text, in front of which modules get theirs.
+pub const LANDING_PAD_AT: u64 = LINKER_TEXT_AT + LINKER_TEXT_SIZE_MAX as u64 - LANDING_PAD_SIZE;
+
+/// Whether an address is in the landing pad.
+#[must_use]
+pub const fn in_landing_pad(at: u64) -> bool {
+    at >= LANDING_PAD_AT && at - LANDING_PAD_AT < LANDING_PAD_SIZE
+}
 
 /// Untyped memory for the objects of one link domain other than its base image.
 const STRUCTURES_SIZE: u64 = 2 << 20;
@@ -210,6 +221,13 @@ impl DomainSpace {
         domain.add_text(pages)?;
         domain.map_base(objects, segments)?;
         Ok(domain)
+    }
+
+    /// The text of the base image.
+    #[must_use]
+    pub fn base_texts(&self) -> &[View] {
+        // Linker-owned text comes first.
+        self.texts.get(1..).unwrap_or_default()
     }
 
     fn add_text(&mut self, pages: Pages) -> Result<(), DomainError> {

@@ -1,14 +1,83 @@
-//! Who is inside of what: registers, shadow stack, registers again.
+//! Who is inside of what.
 //!
-//! A thread is inside of a module while its program counter is in the module's text or gates, or a
-//! record of its shadow stack names one of the module's gates. Either half alone is unsound: a record
-//! is pushed after the gate was entered and popped before it is left. The linker server runs above the
-//! link domain while it looks, so that registers and stack are from one moment.
+//! The linker server runs above the link domain while it looks, so that the registers, stack and records of a thread
+//! are of one moment. `linker-unwind` says what they mean; here are its eyes: the text and the unwind tables of a
+//! link domain ([`Sight`]), and the stack of a thread.
 
+use crate::mirror::View;
 use crate::objects::{ObjectError, Objects};
 use crate::thread::{THREADS_MAX, Thread, raised};
 use heapless::Vec;
-use linker_core::{LinkDomain, ModuleId, SymbolId, Va};
+use linker_core::{LinkDomain, MODULES_MAX, Module, ModuleId, SymbolId, Va};
+use linker_unwind::verdict::{scanned, walked};
+use linker_unwind::{Code, Exit, Inside, Place, Record, Scratch, Snapshot, Tables, Watched};
+use sel4_sys::seL4_UserContext;
+use strata_protocol::domain::SHADOW_DEPTH_MAX;
+
+/// The text of one module, or of the base image.
+#[derive(Clone, Copy, Debug)]
+pub struct TextOf<'a> {
+    /// Whose.
+    pub module: ModuleId,
+    /// Its words.
+    pub text: View,
+    /// Its unwind tables.
+    pub tables: Option<Tables<'a>>,
+}
+
+/// Everything that a look needs to know of a link domain.
+pub struct Sight<'a> {
+    /// Modules, symbols, linker-owned text.
+    pub link: &'a LinkDomain,
+    /// The text that has an owner.
+    pub texts: Vec<TextOf<'a>, MODULES_MAX>,
+}
+
+impl Sight<'_> {
+    fn text_at(&self, at: u64) -> Option<&TextOf<'_>> {
+        self.texts.iter().find(|text| text.text.contains(at, 4))
+    }
+}
+
+impl Code for Sight<'_> {
+    fn place(&self, at: u64) -> Place<'_> {
+        if let Some(text) = self.text_at(at) {
+            return text.tables.map_or(Place::Bare, Place::Tabled);
+        }
+        if let Some((_, word)) = self.link.gate_word(Va(at)) {
+            return Place::Gate(word);
+        }
+        if self.link.is_linker_text(Va(at)) || crate::domain::in_landing_pad(at) {
+            return Place::Thunk;
+        }
+        Place::Nowhere
+    }
+
+    fn instruction(&self, at: u64) -> Option<u32> {
+        self.text_at(at)?.text.instruction(at)
+    }
+}
+
+/// The text of a module: its own, and what the linker server has written for it.
+struct Of<'a> {
+    link: &'a LinkDomain,
+    module: &'a Module,
+}
+
+impl Watched for Of<'_> {
+    fn contains(&self, at: u64) -> bool {
+        self.link.holds(self.module, Va(at))
+    }
+}
+
+/// The text of all modules.
+struct OfAny<'a>(&'a LinkDomain);
+
+impl Watched for OfAny<'_> {
+    fn contains(&self, at: u64) -> bool {
+        self.0.inside(Va(at)).is_some_and(|module| module.id() != ModuleId::BASE)
+    }
+}
 
 /// A thread, as it was seen.
 #[derive(Clone, Copy, Debug)]
@@ -17,8 +86,8 @@ pub struct Seen {
     pub thread: u32,
     /// Its program counter.
     pub pc: u64,
-    /// The module that it is inside of and the symbol through which it entered, as far as a record
-    /// tells: the one that was asked for, else the innermost.
+    /// The module that it is inside of and the symbol through which it entered, as far as they tell:
+    /// the one that was asked for, else the innermost.
     pub inside: Option<(ModuleId, Option<SymbolId>)>,
 }
 
@@ -29,39 +98,168 @@ pub struct Seen {
 pub fn look(
     objects: &mut Objects,
     threads: &[Thread],
-    link: &LinkDomain,
+    sight: &Sight<'_>,
     target: Option<ModuleId>,
+    scratch: &mut Scratch,
 ) -> Result<Vec<Seen, THREADS_MAX>, ObjectError> {
     raised(objects, |objects| {
         let mut all = Vec::new();
         for thread in threads {
-            let _ = all.push(look_at(objects, thread, link, target)?);
+            let seen = held(objects, thread, |snapshot| {
+                let inside = match target.and_then(|module| sight.link.module(module).ok()) {
+                    Some(module) => {
+                        inside_of(sight, snapshot, module, scratch).map(|entry| (module.id(), entry))
+                    }
+                    None => innermost(sight, snapshot, scratch),
+                };
+                Seen { thread: thread.number, pc: snapshot.registers.pc, inside }
+            })?;
+            let _ = all.push(seen);
         }
         Ok(all)
     })
 }
 
-fn look_at(
+/// The innermost module that a thread which does not run is inside of.
+///
+/// # Errors
+/// [`ObjectError::Kernel`].
+pub fn culprit(
     objects: &mut Objects,
     thread: &Thread,
+    sight: &Sight<'_>,
+    scratch: &mut Scratch,
+) -> Result<Option<ModuleId>, ObjectError> {
+    held(objects, thread, |snapshot| innermost(sight, snapshot, scratch).map(|(module, _)| module))
+}
+
+/// Where and as what the call returns whose callee has faulted.
+#[derive(Clone, Copy, Debug)]
+pub struct Return {
+    /// How the thread came into the module, and its registers when it is out again.
+    pub exit: Exit,
+    /// The symbol that was called.
+    pub symbol: SymbolId,
+    /// The thread's registers as they were at the fault.
+    pub registers: seL4_UserContext,
+}
+
+/// The way of a thread that has faulted in a module's text out of it, to the call that entered.
+///
+/// # Errors
+/// [`ObjectError::Kernel`].
+pub fn way_out(
+    objects: &mut Objects,
+    thread: &Thread,
+    sight: &Sight<'_>,
+    module: &Module,
+    scratch: &mut Scratch,
+) -> Result<Option<Return>, ObjectError> {
+    let registers = thread.registers(objects)?;
+    let link = sight.link;
+    // A gate is left by its own epilogue, which takes its record back.
+    let text = |at: u64| module.facts.text_contains(Va(at));
+    held(objects, thread, |snapshot| {
+        let exit = linker_unwind::exit(sight, snapshot, &text, scratch)?;
+        let caller = Va(exit.caller.pc);
+        let by_gate = link.gate_word(caller).and_then(|(gate, _)| link.gate(gate)).map(|(_, symbol)| symbol);
+        let by_site = link.entrance(module.id(), caller);
+        let mut implemented = link.implemented(module.id(), Va(exit.function));
+        let symbol = match (implemented.next(), implemented.next()) {
+            // A tail call leads here from another symbol's site: the function knows better.
+            (Some(symbol), None) => by_gate.or(Some(symbol)),
+            _ => by_gate.or(by_site),
+        }?;
+        Some(Return { exit, symbol, registers })
+    })
+}
+
+/// Whether the two methods agree about a thread and every module: whatever the walk finds inside, the scan finds too.
+///
+/// # Errors
+/// [`ObjectError`].
+pub fn methods_agree(
+    objects: &mut Objects,
+    threads: &[Thread],
+    sight: &Sight<'_>,
+    scratch: &mut Scratch,
+) -> Result<bool, ObjectError> {
+    raised(objects, |objects| {
+        let mut agree = true;
+        for thread in threads {
+            agree &= held(objects, thread, |snapshot| {
+                sight.link.modules().filter(|module| module.id() != ModuleId::BASE).all(|module| {
+                    let of = Of { link: sight.link, module };
+                    walked(sight, snapshot, &of, scratch).is_err() || scanned(snapshot, &of)
+                })
+            })?;
+        }
+        Ok(agree)
+    })
+}
+
+/// Takes the registers and records of a thread, which does not run for as long as `see` takes: the linker server is
+/// raised above it (`raised`), or the thread waits for the answer to its fault.
+///
+/// On one core that is all. On several, a thread that runs on another core is brought to this one first
+/// (`TCB_SetAffinity`, which stalls it where it runs) and sent back afterwards; this is the place for it.
+fn held<T>(
+    objects: &mut Objects,
+    thread: &Thread,
+    see: impl FnOnce(&Snapshot<'_, View>) -> T,
+) -> Result<T, ObjectError> {
+    let context = thread.registers(objects)?;
+    let records: Vec<Record, SHADOW_DEPTH_MAX> =
+        thread.records().map(|(caller, gate)| Record { caller, gate }).collect();
+    let stack = thread.stack();
+    let snapshot = Snapshot {
+        registers: crate::thread::general(&context),
+        stack_start: stack.at(),
+        stack_end: stack.at() + stack.size(),
+        memory: &stack,
+        records: &records,
+    };
+    Ok(see(&snapshot))
+}
+
+/// The symbol through which a thread came into a module that it is inside of; `None` where it is not inside, and
+/// `Some(None)` where nothing tells the symbol.
+fn inside_of(
+    sight: &Sight<'_>,
+    snapshot: &Snapshot<'_, View>,
+    module: &Module,
+    scratch: &mut Scratch,
+) -> Option<Option<SymbolId>> {
+    let watched = Of { link: sight.link, module };
+    let inside = linker_unwind::verdict(sight, snapshot, &watched, scratch)?;
+    Some(entry(sight.link, snapshot, module.id(), &inside))
+}
+
+fn innermost(
+    sight: &Sight<'_>,
+    snapshot: &Snapshot<'_, View>,
+    scratch: &mut Scratch,
+) -> Option<(ModuleId, Option<SymbolId>)> {
+    let inside = linker_unwind::verdict(sight, snapshot, &OfAny(sight.link), scratch)?;
+    let found =
+        [inside.at, inside.at.wrapping_sub(4)].into_iter().find_map(|at| sight.link.inside(Va(at)))?;
+    let symbol = inside_of(sight, snapshot, found, scratch).flatten();
+    Some((found.id(), symbol))
+}
+
+/// The symbol behind an entrance: by the call that the walk saw, else by any return address behind a call of the
+/// module, else by the records of its gates.
+fn entry(
     link: &LinkDomain,
-    target: Option<ModuleId>,
-) -> Result<Seen, ObjectError> {
-    let wanted = |module: ModuleId| module != ModuleId::BASE && target.is_none_or(|target| target == module);
-    let before = thread.registers(objects)?;
-    let mut inside = None;
-    // The newest record is last, so that the innermost entrance stays.
-    for (_, gate) in thread.records() {
-        if let Some((module, symbol)) = link.gate(Va(gate)).filter(|(module, _)| wanted(module.id())) {
-            inside = Some((module.id(), Some(symbol)));
-        }
-    }
-    let after = thread.registers(objects)?;
-    for pc in [before.pc, after.pc] {
-        if let Some(module) = link.inside(Va(pc)).filter(|module| wanted(module.id())) {
-            let entered = inside.filter(|(id, _)| *id == module.id()).and_then(|(_, symbol)| symbol);
-            inside = Some((module.id(), entered));
-        }
-    }
-    Ok(Seen { thread: thread.number, pc: after.pc, inside })
+    snapshot: &Snapshot<'_, View>,
+    module: ModuleId,
+    inside: &Inside,
+) -> Option<SymbolId> {
+    let by_site = |caller| link.entrance(module, Va(caller));
+    let by_word = || linker_unwind::scan::words(snapshot).find_map(by_site);
+    let by_record = || {
+        let gates = snapshot.records.iter().rev().filter_map(|record| link.gate(Va(record.gate)));
+        gates.filter(|(owner, _)| owner.id() == module).map(|(_, symbol)| symbol).next()
+    };
+    by_site(inside.caller).or_else(by_record).or_else(by_word)
 }

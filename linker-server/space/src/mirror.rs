@@ -64,6 +64,12 @@ impl View {
         Some(unsafe { &*pointer })
     }
 
+    /// The instruction at `at`.
+    #[must_use]
+    pub fn instruction(self, at: u64) -> Option<u32> {
+        Some(self.word32(at)?.load(Ordering::Relaxed))
+    }
+
     /// The thread block at the start of a thread page.
     #[must_use]
     pub fn thread_block(self) -> &'static ThreadBlock {
@@ -99,5 +105,11 @@ impl View {
         // SAFETY: the pages are mapped read-write in the mirror and, by this function's contract,
         // used by nobody else.
         unsafe { core::slice::from_raw_parts_mut(mirror(self.at) as *mut u8, size) }
+    }
+}
+
+impl linker_unwind::Memory for View {
+    fn word(&self, at: u64) -> Option<u64> {
+        Some(self.word64(at)?.load(Ordering::Relaxed))
     }
 }

@@ -9,6 +9,8 @@ use crate::objects::{ObjectError, Objects, Operation, PAGE_SIZE, Untyped, check}
 use crate::vspace::{Access, Pages, VSpaces, make_pages, mirror, publish};
 use linker_books::ledger::Account;
 use linker_books::window::WindowError;
+use linker_unwind::Tables;
+use linker_unwind::tables::ENTRY_SIZE;
 
 /// How many pages of each kind a module has, in the order of their addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,13 +21,15 @@ pub struct PageCounts {
     pub rodata: u32,
     /// Read-write.
     pub data: u32,
+    /// Unwind tables: in the mirror only.
+    pub tables: u32,
 }
 
 impl PageCounts {
     /// All pages.
     #[must_use]
     pub const fn total(self) -> u32 {
-        self.text + self.rodata + self.data
+        self.text + self.rodata + self.data + self.tables
     }
 
     /// Bytes of all pages.
@@ -68,7 +72,8 @@ pub struct ModuleSpace {
     pub size: u64,
     spaces: VSpaces,
     untyped: Untyped,
-    pieces: [Option<Pages>; 3],
+    pieces: [Option<Pages>; 4],
+    tables: (usize, usize),
 }
 
 impl ModuleSpace {
@@ -92,9 +97,13 @@ impl ModuleSpace {
             }
         };
         let mut space =
-            Self { account, at, size: counts.size(), spaces, untyped, pieces: [None, None, None] };
-        let kinds =
-            [(counts.text, Access::Text), (counts.rodata, Access::ReadOnly), (counts.data, Access::Data)];
+            Self { account, at, size: counts.size(), spaces, untyped, pieces: [None; 4], tables: (0, 0) };
+        let kinds = [
+            (counts.text, Access::Text),
+            (counts.rodata, Access::ReadOnly),
+            (counts.data, Access::Data),
+            (counts.tables, Access::None),
+        ];
         let mut next = at;
         for (piece, (count, access)) in kinds.into_iter().enumerate() {
             if count == 0 {
@@ -120,7 +129,33 @@ impl ModuleSpace {
         self.pieces[0].map(|pages| unsafe { View::of(pages) })
     }
 
-    /// All bytes of the module, in the order text, rodata, data: the mirror is contiguous as the
+    /// Where its unwind tables begin, as if they were mapped behind the module.
+    #[must_use]
+    pub fn tables_at(&self) -> Option<u64> {
+        self.pieces[3].map(|pages| pages.at)
+    }
+
+    /// Notes what has been put at [`ModuleSpace::tables_at`]: tables of `size` bytes, and behind them, on a multiple of
+    /// 8, an index of `count` entries. They are not written any more.
+    pub const fn set_tables(&mut self, size: usize, count: usize) {
+        self.tables = (size, count);
+    }
+
+    /// Its unwind tables.
+    #[must_use]
+    pub fn tables(&self) -> Option<Tables<'_>> {
+        let pages = self.pieces[3]?;
+        let (size, count) = self.tables;
+        let room = usize::try_from(u64::from(pages.count) * PAGE_SIZE).ok()?;
+        // SAFETY: the pages are mapped in the mirror for as long as this value lives, nobody has them in the link
+        // domain, and after `set_tables` nobody writes them.
+        let bytes = unsafe { core::slice::from_raw_parts(mirror(pages.at) as *const u8, room) };
+        let (frames, rest) = bytes.split_at_checked(size.next_multiple_of(ENTRY_SIZE))?;
+        let (index, _) = rest.as_chunks();
+        Some(Tables::with_index(pages.at, frames.get(..size)?, index.get(..count)?))
+    }
+
+    /// All bytes of the module, in the order text, rodata, data, unwind tables: the mirror is contiguous as the
     /// module is.
     ///
     /// # Safety
@@ -147,7 +182,7 @@ impl ModuleSpace {
     /// # Errors
     /// [`ObjectError::Kernel`].
     pub fn unmap(&self, objects: &mut Objects) -> Result<(), ObjectError> {
-        for pages in self.pieces.iter().flatten() {
+        for pages in self.pieces[..3].iter().flatten() {
             for frame in pages.frames..pages.frames + u64::from(pages.count) {
                 check(Operation::Unmap, objects.ipc.seL4_ARM_Page_Unmap(frame))?;
             }

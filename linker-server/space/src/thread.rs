@@ -4,11 +4,14 @@
 //! guard, IPC buffer, log ring, command page (workers), guard, stack. All of it is made once from the
 //! link domain's untyped memory and stays until the link domain goes.
 
+use crate::domain::LANDING_PAD_AT;
+use crate::look::Return;
 use crate::mirror::View;
 use crate::objects::{ObjectError, Objects, Operation, PAGE_SIZE, Untyped, check};
 use crate::vspace::{Access, Pages, VSpaces, make_pages};
 use core::sync::atomic::Ordering;
 use linker_books::ledger::Account;
+use linker_unwind::Registers;
 use sel4_sys::api_object::seL4_TCBObject;
 use sel4_sys::{seL4_CNode_CapData, seL4_CPtr, seL4_TCBBits, seL4_UserContext, seL4_Word};
 use strata_protocol::domain::{SHADOW_RECORD_SIZE, ServerStart, THREAD_BLOCK_SIZE};
@@ -191,6 +194,7 @@ impl Thread {
         self.restarts += 1;
         let block = self.page.thread_block();
         block.shadow_top.store(block.shadow_base.load(Ordering::Relaxed), Ordering::Relaxed);
+        block.run.store(self.restarts, Ordering::Relaxed);
         self.enter(objects)
     }
 
@@ -238,6 +242,49 @@ impl Thread {
         check(Operation::Registers, error)
     }
 
+    /// The registers with which a thread that has faulted in a call goes on where the call returns, with `value` as
+    /// its result. `None` where its stack has no room for what the landing pad loads.
+    #[must_use]
+    pub fn returning(&self, way: &Return, value: u64) -> Option<seL4_UserContext> {
+        let caller = &way.exit.caller;
+        let x = &caller.x;
+        let mut context = seL4_UserContext {
+            pc: caller.pc,
+            sp: caller.sp,
+            x0: value,
+            x19: x[19],
+            x20: x[20],
+            x21: x[21],
+            x22: x[22],
+            x23: x[23],
+            x24: x[24],
+            x25: x[25],
+            x26: x[26],
+            x27: x[27],
+            x28: x[28],
+            x29: x[29],
+            x30: caller.pc,
+            ..way.registers
+        };
+        let mut saved = [0; 8];
+        for (register, (place, value)) in caller.d.iter().zip(&mut saved).enumerate() {
+            let Some(at) = place else { continue };
+            *value = self.stack.word64(*at)?.load(Ordering::Relaxed);
+            context.x17 = if context.pc == LANDING_PAD_AT { context.x17 } else { 0 } | 1 << register;
+            context.pc = LANDING_PAD_AT;
+        }
+        if context.pc == LANDING_PAD_AT {
+            // The frames of the module lay below; nobody uses them any more.
+            let room = caller.sp.checked_sub(size_of_val(&saved) as u64)?;
+            if !self.stack.contains(room, size_of_val(&saved) as u64) {
+                return None;
+            }
+            self.stack.store(room, &saved);
+            context.x16 = room;
+        }
+        Some(context)
+    }
+
     /// Stops the thread for good.
     ///
     /// # Errors
@@ -245,6 +292,12 @@ impl Thread {
     pub fn stop(&mut self, objects: &mut Objects) -> Result<(), ObjectError> {
         self.dead = true;
         check(Operation::Configure, objects.ipc.seL4_TCB_Suspend(self.tcb))
+    }
+
+    /// Its stack.
+    #[must_use]
+    pub const fn stack(&self) -> View {
+        self.stack
     }
 
     /// The records of the shadow stack, the oldest first: {return address, gate address}.
@@ -262,6 +315,21 @@ impl Thread {
             (word(at), word(at + 8))
         };
         (0..(top - base) / SHADOW_RECORD_SIZE as u64).map(record)
+    }
+}
+
+/// The general registers in a thread's registers.
+#[must_use]
+pub fn general(context: &seL4_UserContext) -> Registers {
+    let c = context;
+    Registers {
+        pc: c.pc,
+        sp: c.sp,
+        x: [
+            c.x0, c.x1, c.x2, c.x3, c.x4, c.x5, c.x6, c.x7, c.x8, c.x9, c.x10, c.x11, c.x12, c.x13, c.x14,
+            c.x15, c.x16, c.x17, c.x18, c.x19, c.x20, c.x21, c.x22, c.x23, c.x24, c.x25, c.x26, c.x27, c.x28,
+            c.x29, c.x30,
+        ],
     }
 }
 

@@ -26,6 +26,8 @@ pub enum Access {
     ReadOnly,
     /// Read and write.
     Data,
+    /// Nothing: the pages are mapped in the mirror only.
+    None,
 }
 
 /// Pages that are mapped in the link domain and in the mirror.
@@ -92,12 +94,15 @@ fn map_pages(
         Access::Text => (seL4_CapRights::read_only(), seL4_ARM_VMAttributes::seL4_ARM_Default_VMAttributes),
         Access::ReadOnly => (seL4_CapRights::read_only(), data),
         Access::Data => (seL4_CapRights::read_write(), data),
+        Access::None => (seL4_CapRights::read_only(), data),
     };
     for page in 0..u64::from(pages.count) {
         let at = pages.at + page * PAGE_SIZE;
         // The mirror first: no instruction is fetched from a page before its words can be written.
         map(objects, pages.mirrors + page, spaces.own, mirror(at), seL4_CapRights::read_write(), data)?;
-        map(objects, pages.frames + page, spaces.domain, at, rights, attributes)?;
+        if access != Access::None {
+            map(objects, pages.frames + page, spaces.domain, at, rights, attributes)?;
+        }
     }
     Ok(())
 }

@@ -45,20 +45,25 @@ struct Claim {
     present: bool,
 }
 
-const NO_CLAIM: Claim = Claim { offset: 0, from_fp: false, saved: UNKNOWN, present: false };
+const NO_CLAIM: Claim = Claim { offset: 0, from_fp: false, saved: 0, present: false };
 
+/// What is known of an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Word {
-    Unseen,
-    Seen(State),
+enum Known {
+    /// No path comes here.
+    Unseen = 0,
+    /// Its state is known.
+    Seen,
     /// Paths come here with frames of different sizes.
     Torn,
 }
 
-/// Room for looking at one function. Large: its owner keeps one.
+/// Room for looking at one function. Large: its owner keeps one, and nothing but zeros when empty, so that a static
+/// takes no room in an image.
 pub struct Scratch {
     claims: [Claim; FUNCTION_WORDS_MAX],
-    words: [Word; FUNCTION_WORDS_MAX],
+    states: [State; FUNCTION_WORDS_MAX],
+    known: [Known; FUNCTION_WORDS_MAX],
     pending: [u16; PENDING_MAX],
     count: usize,
 }
@@ -67,7 +72,8 @@ impl Scratch {
     /// Empty.
     pub const EMPTY: Self = Self {
         claims: [NO_CLAIM; FUNCTION_WORDS_MAX],
-        words: [Word::Unseen; FUNCTION_WORDS_MAX],
+        states: [State { sp: 0, fp: 0, saved: 0, link: false }; FUNCTION_WORDS_MAX],
+        known: [Known::Unseen; FUNCTION_WORDS_MAX],
         pending: [0; PENDING_MAX],
         count: 0,
     };
@@ -99,7 +105,7 @@ pub fn inexact<C: Code>(
     for index in 0..count {
         let at = function.start + index as u64 * 4;
         // What no path reaches is not executed: padding, and what follows a call that does not return.
-        if scratch.words[index] != Word::Unseen && !agrees(scratch, index) {
+        if scratch.known[index] != Known::Unseen && !agrees(scratch, index) {
             let before = at.checked_sub(4).and_then(|at| code.instruction(at));
             each(at, before.is_some_and(|word| Effect::of(word) == Effect::Call));
         }
@@ -108,7 +114,7 @@ pub fn inexact<C: Code>(
 }
 
 fn agrees(scratch: &Scratch, index: usize) -> bool {
-    matches!(scratch.words[index], Word::Seen(state) if holds(scratch.claims[index], state))
+    scratch.known[index] == Known::Seen && holds(scratch.claims[index], scratch.states[index])
 }
 
 /// Whether a claim is true.
@@ -126,7 +132,7 @@ fn follow<C: Code>(code: &C, function: &Function<'_>, scratch: &mut Scratch) -> 
         return None;
     }
     scratch.claims[..count].fill(NO_CLAIM);
-    scratch.words[..count].fill(Word::Unseen);
+    scratch.known[..count].fill(Known::Unseen);
     scratch.count = 0;
     let place = |at: u64| usize::try_from(at.saturating_sub(function.start) / 4).unwrap_or(count).min(count);
     function.rows(|start, end, row| scratch.claims[place(start)..place(end)].fill(claim(&row)))?;
@@ -134,8 +140,9 @@ fn follow<C: Code>(code: &C, function: &Function<'_>, scratch: &mut Scratch) -> 
     while let Some(next) = scratch.count.checked_sub(1) {
         scratch.count = next;
         let index = usize::from(scratch.pending[next]);
-        let Word::Seen(state) = scratch.words[index] else { continue };
-        leave(code, function.start, scratch, count, index, state)?;
+        if scratch.known[index] == Known::Seen {
+            leave(code, function.start, scratch, count, index)?;
+        }
     }
     Some(count)
 }
@@ -164,22 +171,19 @@ fn arrive(scratch: &mut Scratch, count: usize, index: usize, state: State) -> Op
     if index >= count {
         return Some(());
     }
-    let merged = match scratch.words[index] {
-        Word::Unseen => Word::Seen(state),
-        Word::Torn => return Some(()),
-        Word::Seen(known) if known.sp != state.sp => Word::Torn,
-        Word::Seen(known) => {
+    let known = scratch.states[index];
+    let merged = match scratch.known[index] {
+        Known::Torn => return Some(()),
+        Known::Unseen => (Known::Seen, state),
+        Known::Seen if known.sp != state.sp => (Known::Torn, known),
+        Known::Seen => {
             let same = |a: i16, b: i16| if a == b { a } else { UNKNOWN };
-            Word::Seen(State {
-                sp: known.sp,
-                fp: same(known.fp, state.fp),
-                saved: same(known.saved, state.saved),
-                link: known.link && state.link,
-            })
+            let (fp, saved) = (same(known.fp, state.fp), same(known.saved, state.saved));
+            (Known::Seen, State { sp: known.sp, fp, saved, link: known.link && state.link })
         }
     };
-    if merged != scratch.words[index] {
-        scratch.words[index] = merged;
+    if merged != (scratch.known[index], known) || scratch.known[index] == Known::Unseen {
+        (scratch.known[index], scratch.states[index]) = merged;
         *scratch.pending.get_mut(scratch.count)? = u16::try_from(index).ok()?;
         scratch.count += 1;
     }
@@ -187,14 +191,8 @@ fn arrive(scratch: &mut Scratch, count: usize, index: usize, state: State) -> Op
 }
 
 /// Goes on from an instruction with the state before it.
-fn leave<C: Code>(
-    code: &C,
-    start: u64,
-    scratch: &mut Scratch,
-    count: usize,
-    index: usize,
-    mut state: State,
-) -> Option<()> {
+fn leave<C: Code>(code: &C, start: u64, scratch: &mut Scratch, count: usize, index: usize) -> Option<()> {
+    let mut state = scratch.states[index];
     let effect = Effect::of(code.instruction(start + index as u64 * 4)?);
     match effect {
         Effect::End | Effect::LosesStack => return Some(()),

@@ -59,8 +59,9 @@ impl<M> Snapshot<'_, M> {
     /// The part of the stack from an address on; all of it if the address lies outside.
     #[must_use]
     pub const fn stack_from(&self, at: u64) -> Range<u64> {
-        let at = (at + 7) & !7;
-        let start = if at < self.stack_start || at > self.stack_end { self.stack_start } else { at };
+        // A stack ends on a page, so that rounding up does not leave it.
+        let start =
+            if at < self.stack_start || at > self.stack_end { self.stack_start } else { (at + 7) & !7 };
         start..self.stack_end
     }
 

@@ -17,7 +17,7 @@
 //! # Reading order
 //!
 //! [`frame`] (registers, frames), [`tables`] (from an address to a row of the table), [`scan`], [`walk`], [`exact`],
-//! [`verdict`].
+//! [`verdict`]; [`recover`] for threads that have faulted.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -26,6 +26,7 @@ extern crate std;
 
 pub mod exact;
 pub mod frame;
+pub mod recover;
 pub mod scan;
 pub mod tables;
 pub mod verdict;
@@ -35,6 +36,7 @@ mod instruction;
 
 pub use exact::Scratch;
 pub use frame::{Code, Frame, Memory, Place, Record, Registers, Snapshot};
+pub use recover::{Exit, exit};
 pub use tables::{Function, Row, Rule, Tables};
 pub use verdict::{Inside, Method, Watched, verdict};
 pub use walk::{End, Walk};

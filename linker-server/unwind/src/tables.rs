@@ -101,7 +101,7 @@ impl<'a> Tables<'a> {
         while let Ok(Some(found)) = entries.next() {
             let gimli::CieOrFde::Fde(partial) = found else { continue };
             let Ok(function) = partial.parse(cie) else { continue };
-            let start = i32::try_from(function.initial_address().cast_signed() - frames_at.cast_signed());
+            let start = i32::try_from(function.initial_address().wrapping_sub(frames_at).cast_signed());
             let description = i32::try_from(function.offset());
             if let (Ok(start), Ok(description), Some(place)) = (start, description, index.get_mut(count)) {
                 *place = entry(start, description);

@@ -19,8 +19,9 @@ pub enum Method {
 pub struct Inside {
     /// How that is known.
     pub method: Method,
-    /// Return addresses outside of the watched text, from the innermost entrance on: the first of them that is a call
-    /// of the watched text is how the thread came in. 0 if the walk saw none.
+    /// The innermost address in the watched text that the thread executes at or returns to, as far as it is known.
+    pub at: u64,
+    /// Where the call returns to by which it came into the watched text; 0 if the walk did not see it.
     pub caller: u64,
 }
 
@@ -58,23 +59,21 @@ pub fn walked<C: Code, M: Memory>(
 ) -> Result<Inside, End> {
     let method = Method::Precise;
     let mut inside = None;
-    // Whatever the table says of the innermost frame, both of these count.
-    let link = snapshot.registers.link();
-    if watched.contains(snapshot.registers.pc) {
-        inside = Some(Inside { method, caller: 0 });
-    }
     let mut walk = Walk::new(code, snapshot, scratch);
     for frame in &mut walk {
+        let within = watched.contains(frame.at()) || !frame.innermost && watched.contains(frame.pc);
         match &mut inside {
-            None if watched.contains(frame.at()) => inside = Some(Inside { method, caller: 0 }),
-            Some(inside) if !watched.contains(frame.at()) => {
+            None if within => inside = Some(Inside { method, at: frame.at(), caller: 0 }),
+            Some(inside) if !within => {
                 inside.caller = frame.pc;
                 break;
             }
             _ => {}
         }
     }
-    let by_link = watched.returns_into(link).then_some(Inside { method, caller: 0 });
+    // Whatever the table says of the innermost frame, its link register counts.
+    let link = snapshot.registers.link();
+    let by_link = watched.returns_into(link).then_some(Inside { method, at: link, caller: 0 });
     inside.or(by_link).ok_or_else(|| walk.end())
 }
 
@@ -92,10 +91,10 @@ pub fn verdict<C: Code, M: Memory>(
         Ok(inside) => Some(inside),
         Err(End::Root) => None,
         Err(End::Lost { from, innermost }) => {
-            let inside = Inside { method: Method::Conservative, caller: 0 };
-            let by_stack = || scan::stack(snapshot, from).any(|word| watched.returns_into(word));
-            let by_register = innermost && scan::registers(snapshot).any(|word| watched.returns_into(word));
-            (by_register || by_stack()).then_some(inside)
+            let by_register = || scan::registers(snapshot).filter(|_| innermost);
+            let mut words = by_register().chain(scan::stack(snapshot, from));
+            let at = words.find(|word| watched.returns_into(*word))?;
+            Some(Inside { method: Method::Conservative, at, caller: 0 })
         }
     }
 }

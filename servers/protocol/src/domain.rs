@@ -11,6 +11,8 @@ pub const SHADOW_TOP_OFFSET: usize = 8;
 pub const IPC_BUFFER_OFFSET: usize = 32;
 /// Where [`ThreadBlock::bus_status`] stands: fix-up code and accessors may address it from TPIDR_EL0.
 pub const BUS_STATUS_OFFSET: usize = 52;
+/// Where [`ThreadBlock::caller`] stands: entrances address it from TPIDR_EL0.
+pub const CALLER_OFFSET: usize = 200;
 /// Size of a thread block in bytes; the shadow stack follows in the same page.
 pub const THREAD_BLOCK_SIZE: usize = 256;
 /// Bytes of a shadow-stack record: the caller's return address, then the gate's address.
@@ -64,17 +66,20 @@ pub struct ThreadBlock {
     pub log_signal: AtomicU64,
     /// Log stream of this thread.
     pub stream: AtomicU32,
-    /// Unused.
-    pub reserved1: AtomicU32,
+    /// Which run of the thread this is: one more each time that the linker server starts it again.
+    pub run: AtomicU32,
     /// Words for modules that keep a per-thread guard: one for each module slot, all zero at birth.
     pub module_words: [AtomicU64; 8],
+    /// Where the call returns to that a layer is serving, for layers that record it: written at their entrances.
+    pub caller: AtomicU64,
     /// Unused.
-    pub reserved2: [AtomicU64; 7],
+    pub reserved2: [AtomicU64; 6],
 }
 
 const _: () = assert!(core::mem::offset_of!(ThreadBlock, shadow_top) == SHADOW_TOP_OFFSET);
 const _: () = assert!(core::mem::offset_of!(ThreadBlock, ipc_buffer) == IPC_BUFFER_OFFSET);
 const _: () = assert!(core::mem::offset_of!(ThreadBlock, bus_status) == BUS_STATUS_OFFSET);
+const _: () = assert!(core::mem::offset_of!(ThreadBlock, caller) == CALLER_OFFSET);
 const _: () = assert!(core::mem::size_of::<ThreadBlock>() == THREAD_BLOCK_SIZE);
 
 /// Module commands (the first argument of a module's entry).

@@ -55,4 +55,6 @@ pub mod bench {
     pub const BUS_READ_4: u64 = 4;
     /// The same access through an operations vector.
     pub const BUS_READ_4_OPSVECTOR: u64 = 5;
+    /// The symbol `demo_wait`, whose calls may block: a module's entry is counted.
+    pub const WAIT: u64 = 6;
 }

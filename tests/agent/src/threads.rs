@@ -113,9 +113,10 @@ const fn block() -> ThreadBlock {
         name: [const { word() }; 2],
         log_signal: word(),
         stream: AtomicU32::new(0),
-        reserved1: AtomicU32::new(0),
+        run: AtomicU32::new(0),
         module_words: [const { word() }; 8],
-        reserved2: [const { word() }; 7],
+        caller: word(),
+        reserved2: [const { word() }; 6],
     }
 }
 

@@ -9,8 +9,8 @@
 //!  store ─ DC CVAU ─ DSB ─ IC IVAU (or IALLU, IALLUIS) ─ DSB ─ context synchronisation of the executing core ─ fetch
 //! ```
 //!
-//! `lint` is the rule, pure and tested on the host; `instruction` recognises what matters; `qemu` declares QEMU's plugin
-//! interface; `plugin` connects them; `ram` reaches guest memory.
+//! `lint` is the rule, pure and tested on the host; `instruction` recognises what matters; the crate
+//! `qemu-plugin` declares QEMU's plugin interface; `plugin` connects them; `ram` reaches guest memory.
 //!
 //! Arguments: `report=FILE` (required; one line for each finding), `ram=BYTES` and `base=ADDRESS` of guest memory.
 
@@ -19,7 +19,5 @@ mod lint;
 // The symbols of QEMU exist in QEMU only.
 #[cfg(not(test))]
 mod plugin;
-#[cfg(not(test))]
-mod qemu;
 #[cfg(not(test))]
 mod ram;

@@ -12,8 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::instruction::{self, Instruction, Kind};
 use crate::lint::{CORES_MAX, Fetch, Finding, Lint, Missing, Storer};
-use crate::qemu;
 use crate::ram::{PAGE_BITS, Ram};
+use qemu_plugin as qemu;
 
 /// Findings that are written out; further ones are counted.
 const FINDINGS_MAX: usize = 20;

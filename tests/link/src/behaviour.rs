@@ -101,9 +101,10 @@ impl Teller {
 
     fn bind(&mut self, binding: &str) -> Result<(), String> {
         self.world.options.binding = match binding {
-            "direct" => Binding::Direct,
-            "counted" => Binding::Counted,
-            "isolated" => Binding::Isolated,
+            "by-rule" => None,
+            "direct" => Some(Binding::Direct),
+            "counted" => Some(Binding::Counted),
+            "isolated" => Some(Binding::Isolated),
             _ => return Err("no such binding".into()),
         };
         Ok(())

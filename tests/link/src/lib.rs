@@ -6,7 +6,6 @@
 //! * [`place`]: a small loader whose every changed byte and every resolved address is accounted for.
 //! * [`mutate`]: every field truncated, flipped and enlarged.
 //! * [`world`], [`machine`]: a link domain made of real bytes, and a thread that runs in it.
-//! * [`built`]: images as the build makes them, with their unwind tables.
 //! * [`behaviour`]: stories in text files, one for each behaviour of the linker.
 //!
 //! The oracles are O1 to O5 and O7 of the project's reliability rules.
@@ -14,7 +13,6 @@
 
 pub mod base;
 pub mod behaviour;
-pub mod built;
 pub mod image;
 pub mod judge;
 pub mod machine;

@@ -12,6 +12,7 @@ use strata_host::demux::Piece;
 use strata_host::lint::Lint;
 use strata_host::qemu::{Machine, Next, Qemu};
 use strata_host::tables::{NOT_DECODED, Tables};
+use strata_host::truth::Truth;
 use strata_protocol::wire::{self, Frame};
 
 use crate::suite::Entry;
@@ -38,7 +39,10 @@ pub fn run(entry: &Entry, mut live: impl FnMut(&str)) -> Result<Report> {
     let bootargs = format!("host=1 log=debug case={} seed={}", entry.case.name, entry.seed);
     // Virtual time goes with instructions: a host that is busy elsewhere cannot make a deadline pass, and a run repeats.
     let lint = entry.lint.as_deref().map(|plugin| Lint::new(plugin, &entry.name));
-    let extra = lint.as_ref().map(Lint::arguments).unwrap_or_default();
+    let truth = entry.truth.as_ref().map(|(plugin, images)| Truth::new(plugin, images, &entry.name));
+    let lint_arguments = lint.as_ref().map(Lint::arguments).unwrap_or_default();
+    let truth_arguments = truth.as_ref().map(Truth::arguments).unwrap_or_default();
+    let extra = [lint_arguments, truth_arguments].concat();
     let qemu = Qemu { model: entry.model, image: entry.image.clone(), bootargs, icount: true, extra };
     let mut watch = Watch {
         machine: qemu.start()?,
@@ -58,6 +62,11 @@ pub fn run(entry: &Entry, mut live: impl FnMut(&str)) -> Result<Report> {
         let report = lint.read()?;
         output.extend(report.summary.map(|summary| format!("(cache lint: {summary})")));
         verdict = verdict.linted(&report.stale, entry.is_for_lint());
+    }
+    if let Some(truth) = truth {
+        let findings = truth.judge()?;
+        output.push(format!("(call truth: {findings})"));
+        verdict = verdict.unwound(&findings.missed);
     }
     Ok(Report { verdict, output })
 }

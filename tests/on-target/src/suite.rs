@@ -22,6 +22,11 @@ pub const KERNEL_ELF: &str = "STRATA_KERNEL_TESTS_ELF";
 pub const IMAGES_DIR: &str = "STRATA_IMAGES_DIR";
 /// The cache lint's plugin; without it nothing watches for missing maintenance.
 pub const CACHE_LINT: &str = "STRATA_CACHE_LINT";
+/// The plugin that knows true call stacks, and the folder of stripped images; without them nothing holds the unwinder
+/// against the truth.
+pub const CALL_TRUTH: &str = "STRATA_CALL_TRUTH";
+/// See [`CALL_TRUTH`].
+pub const MODULES: &str = "STRATA_MODULES";
 /// The seed of all runs; [`SEED_DEFAULT`] without it.
 pub const SEED: &str = "STRATA_SEED";
 /// Time limits are multiplied by this number, for slow hosts.
@@ -51,6 +56,8 @@ pub struct Entry {
     pub tables: Vec<PathBuf>,
     /// The cache lint's plugin.
     pub lint: Option<PathBuf>,
+    /// The plugin that knows true call stacks, and the images; for cases with a link domain.
+    pub truth: Option<(PathBuf, PathBuf)>,
     /// The seed for this run.
     pub seed: u64,
     /// Factor of all time limits.
@@ -74,6 +81,8 @@ pub fn entries() -> Result<Vec<Entry>> {
     // The lint knows the memory of the virt machine only.
     let lint = std::env::var_os(CACHE_LINT).map(PathBuf::from).filter(|_| model.gic.is_some());
     let checked = PathBuf::from(required(KERNEL_CHECKED_IMAGE)?);
+    let path = |name| std::env::var_os(name).map(PathBuf::from);
+    let truth = path(CALL_TRUTH).zip(path(MODULES));
     let mut entries = Vec::new();
     for (area, elf, image) in [("agent", AGENT_ELF, IMAGE), ("kernel", KERNEL_ELF, KERNEL_IMAGE)] {
         let image = PathBuf::from(required(image)?);
@@ -86,6 +95,7 @@ pub fn entries() -> Result<Vec<Entry>> {
             case,
             tables: tables.clone(),
             lint: lint.clone(),
+            truth: truth.clone().filter(|_| area == "agent"),
             seed,
             patience,
         }));

@@ -32,11 +32,19 @@ pub enum Verdict {
     Stale(String),
     /// The case left cache maintenance out on purpose, and the cache lint did not see it.
     NotFlagged,
+    /// The case passed, and the unwinder said of a thread inside of a module that it is outside.
+    Missed(String),
     /// The machine ran another case than it was asked for.
     OtherCase(String),
 }
 
 impl Verdict {
+    /// What the unwinder's misses make of a verdict.
+    #[must_use]
+    pub fn unwound(self, missed: &[String]) -> Self {
+        if self == Self::Pass && !missed.is_empty() { Self::Missed(missed.join("\n")) } else { self }
+    }
+
     /// What the end of QEMU means when there was no verdict before it.
     #[must_use]
     pub fn of_end(status: ExitStatus, complaints: &str) -> Self {
@@ -91,6 +99,7 @@ impl fmt::Display for Verdict {
             Self::NotFlagged => {
                 formatter.write_str("NOT FLAGGED: the cache lint missed what the case left out")
             }
+            Self::Missed(samples) => write!(formatter, "MISSED by the unwinder:\n{samples}"),
             Self::OtherCase(name) => write!(formatter, "OTHER CASE: the machine ran `{name}`"),
         }
     }
@@ -116,6 +125,8 @@ mod tests {
         assert_eq!(Verdict::Pass.linted(&stale, true), Verdict::Pass);
         assert_eq!(Verdict::Pass.linted(&[], true), Verdict::NotFlagged);
         assert_eq!(Verdict::Pass.linted(&stale, false), Verdict::Stale("0x10".into()));
+        assert_eq!(Verdict::Pass.unwound(&[]), Verdict::Pass);
+        assert_eq!(Verdict::Pass.unwound(&stale), Verdict::Missed("0x10".into()));
         let failed = Verdict::Fail("why".into());
         assert_eq!(failed.clone().confirmed(exit(1)), failed);
     }

@@ -39,6 +39,9 @@ fn run(entry: &Entry, nocapture: bool) -> Result<(), Failed> {
         }
     });
     let report = report.map_err(|error| format!("{error:#}"))?;
+    if let Some(summary) = report.output.iter().rev().find(|line| line.starts_with("(call truth: ")) {
+        eprintln!("{}: {summary}", entry.case.name);
+    }
     if report.verdict == Verdict::Pass {
         return Ok(());
     }

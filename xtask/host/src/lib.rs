@@ -2,9 +2,11 @@
 //!
 //! `xtask` and the on-target runner both talk to a machine through this crate: [`qemu`] starts it, [`demux`] splits
 //! what it says into console text and frames, [`tables`] turns log frames into lines, [`cases`] reads the list of
-//! on-target cases out of a test image, [`lint`] has the cache lint watch. [`model`] says which machines there are,
+//! on-target cases out of a test image, [`lint`] has the cache lint watch, [`truth`] has the unwinder held against the
+//! true call stacks of a run, with the images and unwind tables of [`built`]. [`model`] says which machines there are,
 //! [`device_tree`] describes one to its kernel.
 
+pub mod built;
 pub mod cases;
 pub mod demux;
 pub mod device_tree;
@@ -12,3 +14,4 @@ pub mod lint;
 pub mod model;
 pub mod qemu;
 pub mod tables;
+pub mod truth;

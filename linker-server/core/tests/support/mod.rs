@@ -81,6 +81,7 @@ pub struct Image {
     pub references: Vec<(Referent, ReferenceKind)>,
     /// What each reference got when it was last planned.
     pub values: Vec<Va>,
+    pub unwind_tables: bool,
 }
 
 pub fn fingerprint(symbol: &str) -> u64 {
@@ -91,7 +92,14 @@ impl Image {
     pub fn new(name: &str) -> Self {
         let commands = (1 << Command::Init as u32) | (1 << Command::Fini as u32);
         let (aliases, imports, references, values) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { name: name.into(), start: 0, commands, aliases, imports, references, values }
+        let unwind_tables = false;
+        Self { name: name.into(), start: 0, commands, aliases, imports, references, values, unwind_tables }
+    }
+
+    /// An image with unwind tables.
+    pub fn tabled(mut self) -> Self {
+        self.unwind_tables = true;
+        self
     }
 
     pub fn alias(mut self, kind: AliasKind, symbol: &str) -> Self {
@@ -154,6 +162,7 @@ impl Source for Image {
             size: MODULE_SIZE,
             text_start: Va(self.start),
             text_size: MODULE_SIZE,
+            unwind_tables: self.unwind_tables,
             ..ModuleFacts::EMPTY
         }
     }
@@ -438,7 +447,7 @@ impl Default for World {
 
 /// What a plan calls an alias for these tests.
 pub fn counted() -> LoadOptions<'static> {
-    LoadOptions { binding: Binding::Counted, ..LoadOptions::default() }
+    LoadOptions { binding: Some(Binding::Counted), ..LoadOptions::default() }
 }
 
 /// Whether an action ends a transaction.

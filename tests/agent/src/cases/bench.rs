@@ -83,12 +83,17 @@ case!(
         // What a call costs over a plain BL.
         let direct = per_round(agent, server, bench::DIRECT)?;
         let symbol = per_round(agent, server, bench::SYMBOL)?;
-        figure("call.direct.extra", rounded(symbol.saturating_sub(direct)), UNIT);
         agent.load("bench_layer")?;
-        // The layer adds its own tail branch to the gate.
+        // The layer's own tail branch apart, neither the symbol nor a layer costs anything.
         let layered = per_round(agent, server, bench::SYMBOL)?;
-        figure("call.counted.extra", rounded(layered.saturating_sub(symbol)).saturating_sub(1_000), UNIT);
+        let extra = symbol.saturating_sub(direct).max(layered.saturating_sub(symbol + 1_000));
+        figure("call.direct.extra", rounded(extra), UNIT);
         agent.unload("bench_layer")?;
+        let plain = per_round(agent, server, bench::WAIT)?;
+        agent.load("thin_wait")?;
+        let counted = per_round(agent, server, bench::WAIT)?;
+        figure("call.counted.extra", rounded(counted.saturating_sub(plain)).saturating_sub(1_000), UNIT);
+        agent.unload("thin_wait")?;
         let vector = per_round(agent, server, bench::OPSVECTOR)?;
         figure("call.opsvector.extra", rounded(vector.saturating_sub(direct)), UNIT);
         note!("a plain call {direct}, through a layer {layered}, through a vector {vector} (thousandths, with its leaf)");

@@ -220,6 +220,10 @@ case!(
         agent.load("pass_b")?;
         // Both layers end in a tail call: their super site is a `B`, not a `BL`.
         let stack = agent.stack(PING)?;
+        let direct = |row: &strata_protocol::linker::AliasRow| {
+            row.binding == strata_protocol::linker::Binding::Direct && row.entry == row.address
+        };
+        ensure!(stack.iter().all(direct), "a layer that does not block is reached by a gate: {stack:?}");
         let bound: heapless::Vec<u32, 4> = stack.iter().map(|row| row.sites).collect();
         ensure_eq!(bound.as_slice(), &[sites, 1, 1], "sites bound to B, A and the default");
         agent.unload("pass_a")?;
