@@ -161,7 +161,11 @@ impl Linker<'_> {
             let room = size.next_multiple_of(ENTRY_SIZE) + count * ENTRY_SIZE;
             let from = self.store.linked().get(planned.linked..planned.linked + room);
             let Some((place, from)) = bytes.get_mut(tables..tables + room).zip(from) else {
-                return Err(Refusal::new(Errno::ENOEXEC, name, "the unwind tables lie outside of their pages"));
+                return Err(Refusal::new(
+                    Errno::ENOEXEC,
+                    name,
+                    "the unwind tables lie outside of their pages",
+                ));
             };
             place.copy_from_slice(from);
             space.set_tables(size, count);

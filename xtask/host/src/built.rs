@@ -59,7 +59,10 @@ impl Built {
             frames: frames[..size].to_vec(),
             index: index[..count].to_vec(),
             functions: functions.collect(),
-            relocated: object.relocations(SectionKind::Text).flatten().map(|relocation| relocation.offset & !3)
+            relocated: object
+                .relocations(SectionKind::Text)
+                .flatten()
+                .map(|relocation| relocation.offset & !3)
                 .collect(),
         })
     }
