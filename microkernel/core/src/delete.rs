@@ -18,11 +18,30 @@ use crate::kernel::Kernel;
 use crate::machine::Machine;
 use crate::tcb::{Reg, SLOTS, State};
 
+/// What emptying a slot has come to. As wide as a word, so that results with it are copied by words.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
+enum Ending {
+    /// The slot may be cleared.
+    Clear,
+    /// What is in it stays for now.
+    Keep,
+}
+
 impl<M: Machine> Kernel<M> {
     /// Empties a slot, and ends the object if this was its last capability. An interrupted delete goes on when
     /// it is called again.
     pub(crate) fn delete(&mut self, slot: Slot) -> Result<(), Stop> {
-        if self.finish(slot, true)? {
+        let cap = self.cap(slot);
+        // One of several capabilities of an object goes without effect on the object, unless it is mapped; zombies are
+        // never one of several.
+        if !matches!(cap.view(), View::Frame { mapping: Some(_), .. } | View::Zombie { .. })
+            && !self.is_final(slot)
+        {
+            self.unlink(slot);
+            return Ok(());
+        }
+        if self.finish(slot, true)? == Ending::Clear {
             self.unlink(slot);
         }
         Ok(())
@@ -38,20 +57,20 @@ impl<M: Machine> Kernel<M> {
         Ok(())
     }
 
-    /// Ends what the capability in a slot stands for. True: the slot may be cleared. `outer`: containers are
+    /// Ends what the capability in a slot stands for. `outer`: containers are
     /// emptied here; otherwise this call comes from emptying another one and must not go deeper.
-    fn finish(&mut self, slot: Slot, outer: bool) -> Result<bool, Stop> {
+    fn finish(&mut self, slot: Slot, outer: bool) -> Result<Ending, Stop> {
         loop {
-            let View::Zombie { base, kind, count } = self.end(slot) else { return Ok(true) };
+            let View::Zombie { base, kind, count } = self.end(slot) else { return Ok(Ending::Clear) };
             let first = Slot::at(base);
             if count == 0 || count == 1 && slot == first {
-                return Ok(true);
+                return Ok(Ending::Clear);
             }
             let zombie = View::Zombie { base, kind, count }.pack();
             self.set_cap(slot, zombie);
             if outer {
                 let last = first.offset(count - 1);
-                if self.finish(last, false)? {
+                if self.finish(last, false)? == Ending::Clear {
                     self.unlink(last);
                 }
                 // Emptying the last slot may have put something else here (edge 2 on a container that this slot
@@ -60,7 +79,7 @@ impl<M: Machine> Kernel<M> {
                     self.set_cap(slot, View::Zombie { base, kind, count: count - 1 }.pack());
                 }
             } else if slot == first {
-                return Ok(false);
+                return Ok(Ending::Keep);
             } else {
                 let inner = self.cap(first);
                 self.swap(slot, zombie, first, inner);

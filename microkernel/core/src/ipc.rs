@@ -40,6 +40,7 @@ impl<M: Machine> Kernel<M> {
         allowed.then_some(base + offset)
     }
 
+    #[inline(always)]
     pub(crate) fn buffer_word(&self, buffer: u64, index: u64) -> u64 {
         self.m.load(buffer + BUFFER_MSG + index * 8)
     }

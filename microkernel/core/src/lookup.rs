@@ -78,7 +78,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// The slot that index and depth name exactly under a CNode capability.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn lookup_target(
         &self,
         root: Cap,

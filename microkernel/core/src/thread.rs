@@ -12,9 +12,13 @@ use crate::tcb::{
 };
 use microkernel_abi::object::IPC_BUFFER_BITS;
 use microkernel_abi::registers::{FRAME_REGISTERS, USER_CONTEXT_WORDS};
-use microkernel_abi::{SMP, TCB_FLAG_FPU_DISABLED, label};
+use microkernel_abi::{FAST_MESSAGE_REGISTERS, SMP, TCB_FLAG_FPU_DISABLED, label};
 
 const _: () = assert!(USER_CONTEXT.len() == USER_CONTEXT_WORDS);
+
+/// The place of the flags in the context: what a user may not set there is taken out after it was written.
+const SPSR_WORD: usize = 2;
+const _: () = assert!(matches!(USER_CONTEXT[SPSR_WORD], Reg::SPSR));
 
 /// A capability to put into a slot of a thread: the capability, and the slot it was derived from.
 #[derive(Clone, Copy)]
@@ -143,7 +147,7 @@ impl<M: Machine> Kernel<M> {
         }
         let buffer = self.buffer(inv.tcb, true);
         let mut words = 0;
-        for (reg, i) in USER_CONTEXT.into_iter().zip(0..count) {
+        for (&reg, i) in USER_CONTEXT.iter().zip(0..count) {
             let value = self.reg(tcb, reg);
             if !self.set_message_word(inv.tcb, buffer, i, value) {
                 break;
@@ -163,9 +167,21 @@ impl<M: Machine> Kernel<M> {
         if Some(tcb) == self.current() {
             return refuse(InvocationError::IllegalOperation);
         }
-        for (reg, i) in USER_CONTEXT.into_iter().zip(0..count) {
-            let value = self.arg(inv, 2 + i);
-            self.set_user_register(tcb, reg, value);
+        // The first words came in registers, the others lie in a row.
+        let (first, rest) = USER_CONTEXT.split_at(FAST_MESSAGE_REGISTERS - 2);
+        for (&reg, i) in first.iter().zip(2..2 + count) {
+            let value = self.arg(inv, i);
+            self.set_reg(tcb, reg, value);
+        }
+        if let Some(buffer) = inv.buffer {
+            for (&reg, i) in rest.iter().zip(FAST_MESSAGE_REGISTERS as u64..2 + count) {
+                let value = self.buffer_word(buffer, i);
+                self.set_reg(tcb, reg, value);
+            }
+        }
+        if count > SPSR_WORD as u64 {
+            let word = self.reg(tcb, Reg::SPSR);
+            self.set_user_register(tcb, Reg::SPSR, word);
         }
         let pc = self.reg(tcb, Reg::FAULT_PC);
         self.set_reg(tcb, Reg::PC, pc);

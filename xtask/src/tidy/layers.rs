@@ -147,6 +147,7 @@ mod tests {
             imports: imports.iter().map(|import| (*import).to_owned()).collect(),
             has_lib: layer != Layer::Image,
             c_modules: vec![],
+            has_smp: false,
         }
     }
 
