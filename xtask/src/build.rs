@@ -1,7 +1,7 @@
 //! The way from sources to a bootable image.
 //!
 //! ```text
-//! modules, base, servers ─cargo─► ELF ─strip─► .kmod, .elf ─pack─► boot.archive
+//! modules, base, servers ─cargo─► ELF ─strip─► .kmod, .elf ─sign, pack─► boot.archive
 //!     boot.archive ─include_bytes─► root task ─flatten─┐
 //!     kernel ─────────────────────────────── flatten ──┴─assemble─► kernel.bin
 //! ```
@@ -12,11 +12,12 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use strata_host::model::Model;
 use strata_host::qemu::DEVICE_TREE;
-use strata_protocol::archive::Kind;
+use strata_protocol::archive::{Kind, TEST_KEY, TRUSTED_KEY};
 
 use crate::archive::{self, Member};
 use crate::cargo::{self, KERNEL_TARGET, USER_TARGET};
 use crate::flatten::{By, flatten};
+use crate::kmod::Key;
 use crate::workspace::{Layer, Package, Role, Workspace};
 use crate::{kernel_image, module, out_dir, progress, tools};
 
@@ -70,9 +71,10 @@ pub(crate) fn all(workspace: &Workspace) -> Result<Images> {
     let out = out_dir(workspace);
     std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
     let _step = progress::step("building images");
-    let parts = parts(workspace, &out)?;
+    let tests = Key::of_tests(workspace)?;
+    let parts = parts(workspace, &out, &tests)?;
     let archive = out.join(ARCHIVE);
-    tools::write_if_changed(&archive, &archive::pack(&members(&parts, &out)?)?)?;
+    tools::write_if_changed(&archive, &archive::pack(&members(workspace, &parts, &out, &tests)?)?)?;
 
     let root = workspace.only(Role::RootTask)?;
     cargo::build(workspace, USER_TARGET, [root.name.as_str()], &[("STRATA_ARCHIVE", &archive)])?;
@@ -166,13 +168,14 @@ fn assemble(workspace: &Workspace, kernel_elf: &Path, root_elf: &Path, image: &P
 }
 
 /// Builds what the boot archive holds, all Rust parts with one call of cargo.
-fn parts(workspace: &Workspace, out: &Path) -> Result<Vec<Part>> {
+fn parts(workspace: &Workspace, out: &Path, tests: &Key) -> Result<Vec<Part>> {
     let base = workspace.only(Role::Base)?;
     let servers: Vec<_> = workspace.with_role(Role::Server).collect();
     let modules: Vec<_> =
         workspace.with_layer(Layer::Module).filter(|package| !package.bins.is_empty()).collect();
     let packages = servers.iter().chain(&modules).map(|package| package.name.as_str());
-    cargo::build(workspace, USER_TARGET, packages.chain([base.name.as_str()]), &[])?;
+    let envs = [("STRATA_TEST_KEY", tests.file.as_path())];
+    cargo::build(workspace, USER_TARGET, packages.chain([base.name.as_str()]), &envs)?;
 
     let rust = [(Kind::Server, servers), (Kind::Base, vec![base]), (Kind::Module, modules)];
     let mut parts = Vec::new();
@@ -193,8 +196,9 @@ fn parts(workspace: &Workspace, out: &Path) -> Result<Vec<Part>> {
 }
 
 /// Strips each part into the folder of stripped files and reads it. What no package makes any more is removed: the
-/// tests of built modules read the folder.
-fn members(parts: &[Part], out: &Path) -> Result<Vec<Member>> {
+/// tests of built modules read the folder. Modules are packed with their signature, and the keys that count with them.
+fn members(workspace: &Workspace, parts: &[Part], out: &Path, tests: &Key) -> Result<Vec<Member>> {
+    let key = Key::of_build(workspace)?;
     let modules = out.join(STRIPPED);
     std::fs::create_dir_all(&modules).with_context(|| modules.display().to_string())?;
     for entry in std::fs::read_dir(&modules)? {
@@ -214,7 +218,14 @@ fn members(parts: &[Part], out: &Path) -> Result<Vec<Member>> {
                 _ => objcopy(&["--strip-all"], &part.linked, &stripped)?,
             }
         }
-        members.push(Member { name: part.name.clone(), kind: part.kind, bytes: read(&stripped)? });
+        let mut bytes = read(&stripped)?;
+        if part.kind == Kind::Module {
+            bytes = key.signed(&bytes).with_context(|| part.name.clone())?;
+        }
+        members.push(Member { name: part.name.clone(), kind: part.kind, bytes });
+    }
+    for (name, key) in [(TRUSTED_KEY, &key), (TEST_KEY, tests)] {
+        members.push(Member { name: name.into(), kind: Kind::Other, bytes: key.public.clone().into_bytes() });
     }
     Ok(members)
 }

@@ -15,6 +15,7 @@ mod flatten;
 mod image;
 mod interactive;
 mod kernel_image;
+mod kmod;
 mod module;
 mod progress;
 mod run;
@@ -72,6 +73,8 @@ enum Verb {
     Stress(stress::StressArgs),
     /// Print a trace: runs a script and shows the records of `trace dump`.
     Trace(run::TraceArgs),
+    /// Make keys and sign modules.
+    Kmod(kmod::KmodArgs),
     /// Text, read-only data, data and bss of every image; the same and the unsafe lines of every crate.
     Sizes,
 }
@@ -96,6 +99,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Verb::Run(args) => run::run(&workspace, args),
         Verb::Test(args) => test::test(&workspace, args),
         Verb::Bench(args) => bench::bench(&workspace, args),
+        Verb::Kmod(args) => kmod::kmod(&workspace, args),
         Verb::Tidy => tidy::tidy(&workspace),
         Verb::Stress(args) => stress::stress(&workspace, args),
         Verb::Trace(args) => run::trace(&workspace, args),

@@ -25,6 +25,7 @@ pub enum Errno {
     ESTALE = 70,
     EPROGMISMATCH = 75,
     ENOSYS = 78,
+    EAUTH = 80,
     ECANCELED = 87,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`start`] (from the start page to a link domain in service), [`linker`] (the state and
 //! the loop), [`requests`] and [`rows`] (what clients ask), [`turns`] and [`load`] (loads and unloads, one
-//! at a time), [`faults`]; [`replies`], [`deadlines`], [`store`] and [`explain`] serve them.
+//! at a time), [`faults`]; [`replies`], [`deadlines`], [`store`], [`trust`] and [`explain`] serve them.
 #![no_std]
 #![cfg(target_arch = "aarch64")]
 #![allow(
@@ -20,4 +20,5 @@ pub mod requests;
 pub mod rows;
 pub mod start;
 pub mod store;
+pub mod trust;
 pub mod turns;

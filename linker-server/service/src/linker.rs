@@ -7,8 +7,10 @@ use crate::deadlines::Deadlines;
 use crate::load::Planned;
 use crate::replies::{Owed, Replies};
 use crate::store::Store;
+use crate::trust::Authentic;
 use heapless::Vec;
 use kmod::BaseObject;
+use kmod_trust::{Authority, Versions};
 use linker_books::queue::Queue;
 use linker_core::{LinkDomain, LinkPlan, MODULES_MAX, ModuleId, Transaction};
 use linker_space::domain::DomainSpace;
@@ -104,6 +106,8 @@ pub struct Turn {
     pub worker: Option<(u32, u32)>,
     /// When each thread was first seen inside.
     pub since: [u64; THREADS_MAX],
+    /// What the signature of the image in hand says.
+    pub authentic: Option<Authentic>,
     /// What was planned for a load.
     pub planned: Option<Planned>,
     /// The module that is out of all stacks and whose memory is given back next.
@@ -159,6 +163,12 @@ pub struct Linker<'a> {
     pub scratch: &'static mut Scratch,
     /// Images.
     pub store: Store,
+    /// Whose signatures count.
+    pub authority: Authority,
+    /// Which versions have been in service.
+    pub versions: Versions,
+    /// Ticks that checking signatures has taken.
+    pub trust_ticks: u64,
     /// Deadlines.
     pub deadlines: Deadlines,
     /// Saved reply capabilities.

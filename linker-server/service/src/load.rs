@@ -61,6 +61,11 @@ impl Linker<'_> {
             let why = format_args!("the image says that its name is {}", info.name);
             return Err(Refusal::format(Errno::ENOEXEC, name, why));
         }
+        let signed = self.turn.as_ref().and_then(|turn| turn.authentic).map(|authentic| authentic.version);
+        if signed != Some(info.version) {
+            let why = format_args!("the image says that it is version {}, its signature not", info.version);
+            return Err(Refusal::format(Errno::EAUTH, name, why));
+        }
         let size = extent(&object) + u64::from(table_pages(&object)) * PAGE_SIZE;
         let at = self.space.window.take(size).map_err(|error| explain::window(name, error))?;
         let indices = object.section(SectionKind::Defmt).map_or(0, |section| section.size);

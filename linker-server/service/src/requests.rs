@@ -111,7 +111,14 @@ impl Linker<'_> {
             DetailText::format(format_args!("{step:?}{back}"))
         });
         let generation = self.link.generation();
-        Reply::Status { generation, module, step, loads: self.loads, unloads: self.unloads }
+        Reply::Status {
+            generation,
+            module,
+            step,
+            loads: self.loads,
+            unloads: self.unloads,
+            trust_ticks: self.trust_ticks,
+        }
     }
 
     /// Cancels what is under way, if it can still go back.

@@ -110,6 +110,7 @@ pub fn start<'a>(
 
     let archive = Archive::new(Store::archive(start))?;
     let file = archive.files().find(|file| file.kind == Kind::Base).ok_or(StartError::NoBase)?;
+    let authority = crate::trust::authority(&archive, !start.case().is_empty());
     let base = BaseObject::parse(file.bytes)?;
     let segments: Vec<Segment<'_>, SEGMENTS_MAX> = base.segments().map(segment_of).collect();
     let size = LINKER_TEXT_SIZE_MAX as u64;
@@ -165,6 +166,9 @@ pub fn start<'a>(
         base_tables,
         scratch,
         store,
+        authority,
+        versions: kmod_trust::Versions::new(),
+        trust_ticks: 0,
         deadlines,
         replies,
         modules: [const { None }; linker_core::MODULES_MAX],

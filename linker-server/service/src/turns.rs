@@ -18,6 +18,7 @@ use linker_space::text::Text;
 use linker_space::thread::THREADS_MAX;
 use linker_space::worker::{self, Job};
 use strata_protocol::linker::{self as protocol, BLOCKERS_MAX, COMMAND_MS_MAX, Reply};
+use strata_protocol::store::ImageRef;
 use strata_protocol::{Errno, ModuleName, Refusal, SymbolName};
 
 /// How long after a look that found somebody inside the next one comes, in milliseconds.
@@ -31,6 +32,7 @@ impl Linker<'_> {
             owed,
             module: None,
             addresses: None,
+            authentic: None,
             planned: None,
             refusal: None,
             worker: None,
@@ -127,17 +129,27 @@ impl Linker<'_> {
         event
     }
 
-    fn load_work(&self) -> Option<(ModuleName, strata_protocol::store::ImageRef)> {
-        match &self.turn.as_ref()?.work {
-            Work::Load { name, image } => Some((name.clone(), *image)),
+    fn load_work(&self) -> Option<(ModuleName, ImageRef)> {
+        let turn = self.turn.as_ref()?;
+        match &turn.work {
+            Work::Load { name, image } => {
+                // Once its signature is checked, the image is what it covers.
+                let size = turn.authentic.map_or(image.size, |authentic| authentic.size);
+                Some((name.clone(), ImageRef { size, ..*image }))
+            }
             _ => None,
         }
     }
 
     fn step_copy(&mut self) -> Event {
         let Some((name, image)) = self.load_work() else { return Event::Done };
-        match self.load_copy(&name, image) {
-            Ok(()) => Event::Done,
+        match self.load_copy(&name, image).and_then(|()| self.authenticate(&name, image.size)) {
+            Ok(authentic) => {
+                if let Some(turn) = self.turn.as_mut() {
+                    turn.authentic = Some(authentic);
+                }
+                Event::Done
+            }
             Err(refusal) => self.refuse(refusal),
         }
     }
@@ -396,7 +408,12 @@ impl Linker<'_> {
     /// The transaction is over.
     fn finish(&mut self, outcome: Outcome) {
         match outcome {
-            Outcome::Live => self.loads += 1,
+            Outcome::Live => {
+                self.loads += 1;
+                if let Some(authentic) = self.turn.as_ref().and_then(|turn| turn.authentic) {
+                    self.versions.note(&self.turn_name(), authentic.version);
+                }
+            }
             Outcome::Gone => self.unloads += 1,
             Outcome::Undone(_) | Outcome::Wedged(_) => {}
         }
@@ -593,6 +610,7 @@ const fn core_errno(errno: Errno) -> CoreErrno {
         Errno::ENAMETOOLONG => CoreErrno::ENAMETOOLONG,
         Errno::ESTALE => CoreErrno::ESTALE,
         Errno::EPROGMISMATCH => CoreErrno::EPROGMISMATCH,
+        Errno::EAUTH => CoreErrno::EAUTH,
         Errno::ENOSYS => CoreErrno::ENOSYS,
         Errno::ECANCELED => CoreErrno::ECANCELED,
     }

@@ -19,6 +19,11 @@ pub const ALIGNMENT: u64 = 4096;
 /// The most files in an archive.
 pub const ENTRIES_MAX: usize = 63;
 
+/// The file with the public key whose signatures of modules count, in minisign's format.
+pub const TRUSTED_KEY: &str = "trusted-key";
+/// The file with the public key that counts besides in a boot that runs a test case.
+pub const TEST_KEY: &str = "test-key";
+
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

@@ -85,6 +85,8 @@ errno! {
     EPROGMISMATCH = 75,
     /// The service does not know this request.
     ENOSYS = 78,
+    /// The image is not signed, or not by a key that is trusted, or it is not what was signed.
+    EAUTH = 80,
     /// The request was cancelled.
     ECANCELED = 87,
 }

@@ -340,6 +340,8 @@ pub enum Reply {
         loads: u32,
         /// Unloads since boot.
         unloads: u32,
+        /// Timer ticks that checking signatures of images has taken since boot.
+        trust_ticks: u64,
     },
     /// The words of a CONTROL or STAT command.
     Words([u64; 8]),

@@ -226,6 +226,14 @@ impl Agent {
         Ok(self.modules()?.into_iter().find(|row| row.name.as_str() == module))
     }
 
+    /// Timer ticks that the linker server has spent on signatures.
+    pub(crate) fn trust_ticks(&mut self) -> Outcome<u64> {
+        match self.linker(&Request::Status)? {
+            Reply::Status { trust_ticks, .. } => Ok(trust_ticks),
+            other => fail!("status: {other:?}"),
+        }
+    }
+
     /// All threads of the link domain.
     pub(crate) fn threads(&mut self) -> Outcome<Vec<ThreadRow, ROWS_MAX>> {
         let mut rows = Vec::new();

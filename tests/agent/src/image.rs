@@ -2,14 +2,22 @@
 
 use core::ptr;
 
+use kmod_trust::container::{split, trailer};
+use kmod_trust::sign::SecretKey;
 use strata_protocol::archive::Kind;
 use strata_protocol::caps::slot;
 use strata_protocol::store::{self, Area, ImageRef, UPLOAD_SIZE};
 use strata_runtime::ipc::call;
 
 use crate::agent::{Agent, Decision, name};
-use crate::case::{Outcome, ensure, fail};
+use crate::case::{Failure, Outcome, ensure, fail};
 
+/// The key that the linker server trusts besides its own in a boot that runs a case.
+const TEST_KEY: &str = include_str!(env!("STRATA_TEST_KEY"));
+/// Where signed copies of what is uploaded are put together.
+const SIGNED_AT: u64 = UPLOAD_SIZE / 2;
+/// Where the information record's version stands.
+const INFO_VERSION: usize = 16;
 /// First word of a module's information record.
 const INFO_MAGIC: &[u8] = b"STRATAKM";
 /// Where the record's name stands, and its size.
@@ -31,8 +39,16 @@ pub(crate) struct Upload {
 }
 
 impl Agent {
-    /// A module's image in the boot archive.
+    /// A module's image in the boot archive, without its signature.
     pub(crate) fn archived(&self, module: &str) -> Outcome<&'static [u8]> {
+        let signed = self.archived_signed(module)?;
+        split(signed)
+            .map(|parts| parts.image)
+            .ok_or_else(|| Failure::new(format_args!("{module} is not signed")))
+    }
+
+    /// A module's image in the boot archive, with its signature.
+    pub(crate) fn archived_signed(&self, module: &str) -> Outcome<&'static [u8]> {
         match self.archive.find(module) {
             Some(file) if file.kind == Kind::Module => Ok(file.bytes),
             other => fail!("{module} is no module of the boot archive: {:?}", other.map(|file| file.kind)),
@@ -42,24 +58,66 @@ impl Agent {
     /// Copies an image to the upload area.
     pub(crate) fn copy_up(&mut self, module: &str) -> Outcome<Upload> {
         let bytes = self.archived(module)?;
-        ensure!(bytes.len() as u64 <= UPLOAD_SIZE, "{module} is larger than the upload area");
-        let upload = Upload { at: self.upload as *mut u8, size: bytes.len() };
-        upload.restore(bytes);
-        Ok(upload)
+        ensure!(bytes.len() as u64 <= SIGNED_AT, "{module} is larger than half of the upload area");
+        Ok(self.upload_bytes(bytes))
     }
 
-    /// Loads what is uploaded, under a name, without asking the store.
+    /// Puts bytes at the start of the upload area, as they are.
+    pub(crate) fn upload_bytes(&mut self, bytes: &[u8]) -> Upload {
+        let upload = Upload { at: self.upload as *mut u8, size: bytes.len() };
+        upload.restore(bytes);
+        upload
+    }
+
+    /// Loads `size` bytes of what is uploaded, signed by the test key under a name, without asking the store.
     pub(crate) fn load_upload(&mut self, module: &str, upload: &Upload, size: usize) -> Outcome<Decision> {
-        let size = u64::try_from(size).unwrap_or(0).min(UPLOAD_SIZE);
-        let _ = upload;
-        self.try_load_image(module, ImageRef { area: Area::Upload, offset: 0, size })
+        let image = self.signed(module, upload, size)?;
+        self.try_load_image(module, image)
+    }
+
+    /// Signs `size` bytes of what is uploaded with the test key, under a name and the version in their record.
+    pub(crate) fn signed(&mut self, module: &str, upload: &Upload, size: usize) -> Outcome<ImageRef> {
+        let key = self.test_key()?;
+        self.signed_by(&key, module, upload.version().unwrap_or(0), upload, size)
+    }
+
+    /// The key of tests.
+    #[expect(clippy::unused_self, reason = "what a case works with comes from the agent")]
+    pub(crate) fn test_key(&self) -> Outcome<SecretKey> {
+        SecretKey::parse(TEST_KEY)
+            .ok_or_else(|| Failure::new(format_args!("the agent was built without a test key")))
+    }
+
+    /// Signs `size` bytes of what is uploaded with any key, under any name and version.
+    pub(crate) fn signed_by(
+        &mut self,
+        key: &SecretKey,
+        module: &str,
+        version: u32,
+        upload: &Upload,
+        size: usize,
+    ) -> Outcome<ImageRef> {
+        let comment = strata_protocol::Text::<80>::format(format_args!("name:{module}\tversion:{version}"));
+        let image = &upload.bytes()[..size];
+        let Some(signature) = key.sign(image, &comment) else { fail!("{comment} cannot be signed") };
+        let Some(end) = trailer(signature.len()) else { fail!("the signature is too long") };
+        let total = size + signature.len() + end.len();
+        ensure!(total as u64 <= UPLOAD_SIZE - SIGNED_AT, "{module} is larger than half of the upload area");
+        let mut to = (self.upload + SIGNED_AT) as *mut u8;
+        for part in [image, signature.as_bytes(), &end] {
+            // SAFETY: the area is mapped read-write; the parts fit behind SIGNED_AT, and what is uploaded lies in front.
+            unsafe { ptr::copy_nonoverlapping(part.as_ptr(), to, part.len()) };
+            to = to.wrapping_add(part.len());
+        }
+        Ok(ImageRef { area: Area::Upload, offset: SIGNED_AT, size: total as u64 })
     }
 
     /// Loads a copy of `module` under another name, by way of the store.
     pub(crate) fn try_load_as(&mut self, module: &str, alias: &str) -> Outcome<Decision> {
         let upload = self.copy_up(module)?;
         upload.rename(alias)?;
-        let request = store::Request::Put { name: name(alias)?, offset: 0, size: upload.size as u64 };
+        let image = self.signed(alias, &upload, upload.size)?;
+        let request = store::Request::Put { name: name(alias)?, offset: image.offset, size: image.size };
         match call(self.ipc, slot::STORE, &request) {
             Ok(store::Reply::Done) => {}
             other => fail!("upload of {alias}: {other:?}"),
@@ -78,6 +136,33 @@ impl Upload {
         let count = bytes.len().min(self.size);
         // SAFETY: the area is mapped read-write and holds `size` bytes at least; the archive lies elsewhere.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.at, count) };
+    }
+
+    /// All of it.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: the area is mapped and holds `size` bytes; the agent alone writes there, through `&self` of one thread.
+        unsafe { core::slice::from_raw_parts(self.at, self.size) }
+    }
+
+    /// The version in its information record.
+    pub(crate) fn version(&self) -> Option<u32> {
+        let record = self.info()? + INFO_VERSION;
+        let bytes = self.bytes().get(record..record + 4)?;
+        Some(u32::from_le_bytes(bytes.try_into().ok()?))
+    }
+
+    /// Gives the image another version in its information record.
+    pub(crate) fn set_version(&self, version: u32) -> Outcome {
+        let Some(info) = self.info() else { fail!("the image has no information record") };
+        for (i, byte) in version.to_le_bytes().into_iter().enumerate() {
+            self.set(info + INFO_VERSION + i, byte);
+        }
+        Ok(())
+    }
+
+    /// Where its information record stands.
+    fn info(&self) -> Option<usize> {
+        self.bytes().windows(INFO_MAGIC.len()).position(|window| window == INFO_MAGIC)
     }
 
     /// A byte.
@@ -107,8 +192,7 @@ impl Upload {
     /// Gives the image another name in its information record.
     pub(crate) fn rename(&self, module: &str) -> Outcome {
         let (offset, room) = INFO_NAME;
-        let info = (0..self.size).find(|at| self.has(*at, INFO_MAGIC));
-        match info {
+        match self.info() {
             Some(info) if info + offset + room <= self.size && module.len() < room => {
                 self.write(info + offset, room, module);
                 Ok(())

@@ -10,5 +10,6 @@ mod reclaim;
 mod reorder;
 mod stacks;
 mod stress;
+mod trust;
 mod unload;
 mod walls;
