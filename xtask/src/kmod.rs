@@ -13,7 +13,6 @@ use kmod_trust::container::trailer;
 use kmod_trust::sign::SecretKey;
 use minisign::{KeyPair, PublicKey};
 
-use crate::out_dir;
 use crate::workspace::Workspace;
 
 /// Names the secret key of a build that is not for development.
@@ -105,7 +104,7 @@ impl Key {
 
     /// A key of this name in the build's folder, made on first use.
     fn made(workspace: &Workspace, name: &str) -> Result<Self> {
-        let file = out_dir(workspace).join("keys").join(format!("{name}.key"));
+        let file = workspace.target.join("strata").join("keys").join(format!("{name}.key"));
         if !file.exists() {
             generate(&file)?;
         }

@@ -61,6 +61,8 @@ pub struct Alias {
     pub entry: Va,
     /// A range extension that leads to `entry`, once some call site needed one. It lives as long as the alias.
     pub veneer: Option<Va>,
+    /// The right to stand here was revoked: it is never linked again.
+    pub revoked: bool,
     /// What a call returns when the implementation faults.
     pub fault_value: u64,
 }
@@ -153,10 +155,18 @@ impl AliasStack {
         Some(self.aliases.remove(index))
     }
 
-    /// Marks a module's alias as reachable or not. Its place does not change.
+    /// Marks a module's alias as reachable or not. Its place does not change; one that was revoked stays unreachable.
     pub fn set_linked(&mut self, module: ModuleId, linked: bool) {
         if let Some(alias) = self.aliases.iter_mut().find(|alias| alias.module == module) {
-            alias.linked = linked;
+            alias.linked = linked && !alias.revoked;
+        }
+    }
+
+    /// Marks a module's alias as revoked: calls do not reach it any more, whatever becomes of its module.
+    pub(crate) fn revoke(&mut self, module: ModuleId) {
+        if let Some(alias) = self.aliases.iter_mut().find(|alias| alias.module == module) {
+            alias.revoked = true;
+            alias.linked = false;
         }
     }
 

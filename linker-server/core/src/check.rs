@@ -1,12 +1,12 @@
 //! What always holds in a link domain.
 
 use crate::alias::{AliasKind, AliasStack};
-use crate::branch::Va;
+use crate::branch::{Branch, Va};
 use crate::commit::TextSpace;
 use crate::difference::{answer, branch_of};
 use crate::domain::{LinkDomain, Module, ModuleId, ModuleState, Symbol, SymbolId};
 use crate::site::CallSite;
-use crate::text::GATE_UNITS;
+use crate::text::{GATE_UNITS, STUB_UNITS};
 use crate::{REFINERS_MAX, SYMBOLS_MAX};
 
 /// A rule that does not hold, and where.
@@ -64,7 +64,10 @@ impl LinkDomain {
     pub fn check_text(&self, text: &impl TextSpace) -> Result<(), Violation> {
         for (id, symbol) in self.symbols() {
             for site in self.sites_of_symbol(id) {
-                let expected = answer(&symbol.stack, &site).and_then(|alias| branch_of(&site, alias));
+                let expected = match symbol.denial.stub().filter(|_| symbol.denial.denies(&site)) {
+                    Some(stub) => Branch::encode(site.at, stub, site.link).ok(),
+                    None => answer(&symbol.stack, &site).and_then(|alias| branch_of(&site, alias)),
+                };
                 if expected.is_none() || text.read(site.at) != expected.map(|branch| branch.bits()) {
                     return Err(Violation::Text(site.at));
                 }
@@ -75,7 +78,9 @@ impl LinkDomain {
 
     fn check_owners(&self, id: SymbolId, symbol: &Symbol) -> Result<(), Violation> {
         for alias in symbol.stack.aliases() {
-            let agrees = |module: &Module| module.linked() == alias.linked && module.aliases().contains(&id);
+            let agrees = |module: &Module| {
+                (module.linked() && !alias.revoked) == alias.linked && module.aliases().contains(&id)
+            };
             if !self.module(alias.module).is_ok_and(agrees) {
                 return Err(Violation::AliasOwner(id, alias.module));
             }
@@ -122,6 +127,11 @@ impl LinkDomain {
             }
             units += alias.veneer.into_iter().filter(|at| self.text.owner(*at) == Some(owner)).count();
         }
+        let introduced = module.aliases().iter().filter(|symbol| {
+            self.symbols[symbol.index()].stack.of(module.id()).is_some_and(|alias| alias.kind.introduces())
+        });
+        units += introduced.filter(|symbol| self.symbols[symbol.index()].denial.stub().is_some()).count()
+            * STUB_UNITS;
         if units == self.text.units_of(owner) { Ok(()) } else { Err(Violation::LinkerText(owner)) }
     }
 

@@ -6,11 +6,11 @@
 //! ```
 
 use crate::branch::{Branch, OutOfRange, Va};
-use crate::domain::{LinkDomain, ModuleId, ModuleState};
+use crate::domain::{LinkDomain, Module, ModuleId, ModuleState};
 use crate::errno::Errno;
 use crate::plan::{LinkPlan, Patch, PlannedAlias, Stage};
 use crate::site::CallSite;
-use crate::text::{self, GATE_UNITS};
+use crate::text::{self, GATE_UNITS, STUB_UNITS};
 use crate::unload::plan_rollback;
 
 /// A word of text could not be written. Nothing was written.
@@ -94,6 +94,8 @@ pub fn affix(
     for import in &plan.imports {
         module.imports.push(import.symbol).expect("as many as a plan has");
     }
+    // By value: a module's receipt is as long as it is.
+    module.grants.extend_from_slice(&plan.grants).expect("as many as a plan has");
     for import in &plan.imports {
         domain.symbols[import.symbol.index()].importers |= 1 << id.index;
     }
@@ -138,12 +140,16 @@ pub fn commit(
     for veneer in &plan.veneers {
         write_words(text, veneer.at, &text::veneer(veneer.target))?;
     }
-    if !plan.veneers.is_empty() {
+    for stub in &plan.stubs {
+        write_words(text, stub.at, &text::denied(stub.answer))?;
+    }
+    if !plan.veneers.is_empty() || !plan.stubs.is_empty() {
         text.publish();
     }
     write_patches(&plan.patches, text)?;
     text.publish();
     install_veneers(plan, domain);
+    install_denials(plan, domain);
     flip(plan, domain);
     Ok(())
 }
@@ -175,7 +181,9 @@ pub fn forget(domain: &mut LinkDomain, id: ModuleId) {
         }
     }
     for symbol in &imports {
-        domain.symbols[symbol.index()].importers &= !(1 << id.index);
+        let symbol = &mut domain.symbols[symbol.index()];
+        symbol.importers &= !(1 << id.index);
+        symbol.denial.forget(id);
     }
     for symbol in &aliases {
         let stack = &mut domain.symbols[symbol.index()].stack;
@@ -186,6 +194,9 @@ pub fn forget(domain: &mut LinkDomain, id: ModuleId) {
         }
         if let Some(veneer) = alias.veneer {
             domain.text.release(veneer, 1, id.index);
+        }
+        if let Some(stub) = domain.symbols[symbol.index()].denial.stub().filter(|_| free) {
+            domain.text.release(stub, STUB_UNITS, id.index);
         }
         if free {
             domain.remove_symbol(*symbol);
@@ -243,6 +254,29 @@ fn install_veneers(plan: &mut LinkPlan, domain: &mut LinkDomain) {
         domain.text.take(veneer.at, 1, veneer.module.index);
     }
     plan.veneers.clear();
+}
+
+/// A revoke's: whom each symbol is denied to from now on, and which lines of which receipt do not count any more.
+fn install_denials(plan: &LinkPlan, domain: &mut LinkDomain) {
+    for stub in &plan.stubs {
+        domain.text.take(stub.at, STUB_UNITS, stub.owner);
+    }
+    for (symbol, denial) in &plan.denials {
+        domain.symbols[symbol.index()].denial = *denial;
+    }
+    if !plan.revokes {
+        return;
+    }
+    for (index, revoked) in (0..).zip(&plan.revoked) {
+        let Some(id) = domain.module_at(index).map(Module::id) else { continue };
+        let Some(module) = domain.module_mut(id) else { continue };
+        for (grant, revoked) in module.grants.iter_mut().zip(revoked) {
+            grant.revoked |= revoked;
+        }
+    }
+    for change in &plan.changes {
+        domain.symbols[change.symbol.index()].stack.revoke(change.module);
+    }
 }
 
 /// The marks of the aliases and the state of the module, after the text has changed.

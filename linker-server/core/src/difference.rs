@@ -26,6 +26,10 @@ pub(crate) fn difference(
     plan: &mut LinkPlan,
 ) -> Result<(), PlanError> {
     for site in sites {
+        // What is denied stays bound to the stub, whoever answers.
+        if domain.symbols[site.callee.symbol().index()].denial.denies(&site) {
+            continue;
+        }
         let (Some(old), Some(new)) = (answer(before, &site), answer(after, &site)) else { continue };
         if old.module != new.module {
             let old = branch_to(domain, plan, &site, old)?;

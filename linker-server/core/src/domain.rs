@@ -9,9 +9,11 @@ use crate::alias::{AliasKind, AliasStack};
 use crate::branch::Va;
 use crate::load::ModuleFacts;
 use crate::name::Name;
+use crate::revoke::Denial;
+use crate::rights::Grant;
 use crate::site::{CallSite, SiteList, SiteTable};
 use crate::text::{GATE_SIZE, LinkerText};
-use crate::{MODULE_ALIASES_MAX, MODULE_IMPORTS_MAX, MODULES_MAX, SYMBOLS_MAX};
+use crate::{MODULE_ALIASES_MAX, MODULE_GRANTS_MAX, MODULE_IMPORTS_MAX, MODULES_MAX, SYMBOLS_MAX};
 
 /// Names a module of one link domain for good: the index is used again, with another generation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,6 +72,7 @@ pub struct Module {
     pub(crate) linked: bool,
     pub(crate) aliases: Vec<SymbolId, MODULE_ALIASES_MAX>,
     pub(crate) imports: Vec<SymbolId, MODULE_IMPORTS_MAX>,
+    pub(crate) grants: Vec<Grant, MODULE_GRANTS_MAX>,
     pub(crate) sites: SiteList,
 }
 
@@ -81,6 +84,7 @@ impl Module {
         linked: false,
         aliases: Vec::new(),
         imports: Vec::new(),
+        grants: Vec::new(),
         sites: SiteList::EMPTY,
     };
 
@@ -114,6 +118,12 @@ impl Module {
         &self.imports
     }
 
+    /// The rights that it was loaded with, each with the capability that allowed it.
+    #[must_use]
+    pub fn grants(&self) -> &[Grant] {
+        &self.grants
+    }
+
     /// How many call sites and address slots are its own.
     #[must_use]
     pub fn site_count(&self) -> usize {
@@ -139,6 +149,7 @@ pub struct Symbol {
     pub(crate) sites: SiteList,
     // One bit for each module index that imports it.
     pub(crate) importers: u32,
+    pub(crate) denial: Denial,
 }
 
 const _: () = assert!(MODULES_MAX <= 32, "`importers` has one bit for each module");
@@ -151,7 +162,14 @@ impl Symbol {
         stack: AliasStack::EMPTY,
         sites: SiteList::EMPTY,
         importers: 0,
+        denial: Denial::NONE,
     };
+
+    /// Whom the symbol is denied to.
+    #[must_use]
+    pub const fn denial(&self) -> &Denial {
+        &self.denial
+    }
 
     /// Who answers, and whom they refined.
     #[must_use]
@@ -378,6 +396,7 @@ impl LinkDomain {
         slot.module.linked = false;
         slot.module.aliases.clear();
         slot.module.imports.clear();
+        slot.module.grants.clear();
         slot.module.sites = SiteList::EMPTY;
         &mut slot.module
     }
@@ -397,6 +416,7 @@ impl LinkDomain {
         symbol.may_block = may_block;
         symbol.sites = SiteList::EMPTY;
         symbol.importers = 0;
+        symbol.denial = Denial::NONE;
         let hash = name.hash();
         let place = self.by_hash.partition_point(|(other, _)| *other <= hash);
         self.by_hash.insert(place, (hash, id)).expect("there are as many hashes as symbols");

@@ -9,7 +9,8 @@
 //!    site. [`load`] and [`unload`] only say which sets.
 //! 4. [`mod@commit`]: all of a plan, or none of it.
 //! 5. [`transaction`]: the steps of a load and an unload, and the way back from each of them.
-//! 6. [`mod@layout`], [`image`], [`mod@relocate`]: a parsed image, where it lies, its bytes. [`text`]: the bytes of gates, slots and veneers.
+//! 6. [`capability`]: who may load, bind and unload; [`revoke`]: what happens to bindings when a right is taken away.
+//! 7. [`mod@layout`], [`image`], [`mod@relocate`]: a parsed image, where it lies, its bytes. [`text`]: the bytes of gates, slots and veneers.
 //!
 //! # The idea in one paragraph
 //!
@@ -32,6 +33,7 @@ extern crate std;
 
 pub mod alias;
 pub mod branch;
+pub mod capability;
 pub mod check;
 pub mod commit;
 pub mod difference;
@@ -43,6 +45,7 @@ pub mod load;
 pub mod name;
 pub mod plan;
 pub mod relocate;
+pub mod revoke;
 pub mod rights;
 pub mod site;
 pub mod steps;
@@ -53,6 +56,7 @@ pub mod unwind;
 
 pub use alias::{Alias, AliasKind, AliasStack, Binding};
 pub use branch::{Branch, OutOfRange, Va};
+pub use capability::{CapRights, Capabilities, CapabilityError, CapabilityId, Quota};
 pub use commit::{CommitError, Refused, TextSpace, affix, commit, forget, revert};
 pub use domain::{LinkDomain, Module, ModuleId, ModuleState, Symbol, SymbolId};
 pub use errno::Errno;
@@ -65,7 +69,8 @@ pub use load::{
 pub use name::Name;
 pub use plan::{LinkPlan, Patch, PlanError, PlannedAlias};
 pub use relocate::{linked_size, relocate};
-pub use rights::{BindRights, Rights};
+pub use revoke::plan_revoke;
+pub use rights::{BindRights, Grant, Rights};
 pub use site::{CallSite, Callee};
 pub use text::LinkerText;
 pub use transaction::{Action, Command, Event, Outcome, Step, Transaction};
@@ -88,6 +93,8 @@ pub const PATCHES_MAX: usize = SITES_MAX;
 pub const MODULE_ALIASES_MAX: usize = kmod::ALIASES_MAX;
 /// Import records of one module.
 pub const MODULE_IMPORTS_MAX: usize = kmod::IMPORTS_MAX;
+/// Rights in one module's receipt: one for each alias and import, and one more for each address that is taken.
+pub const MODULE_GRANTS_MAX: usize = MODULE_ALIASES_MAX + MODULE_IMPORTS_MAX + 64;
 /// Call sites and address slots that one module or base image brings along.
 pub const MODULE_SITES_MAX: usize = 2048;
 /// Veneers that one plan may add.

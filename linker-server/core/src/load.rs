@@ -2,11 +2,12 @@
 
 use crate::alias::{Alias, AliasKind, AliasStack, Binding};
 use crate::branch::Va;
+use crate::capability::CapabilityId;
 use crate::difference::{branch_to, difference};
 use crate::domain::{LinkDomain, ModuleId, ModuleState, SymbolId};
 use crate::name::Name;
 use crate::plan::{Change, LinkPlan, NewSite, NewSymbol, PlanError, PlannedAlias, PlannedImport};
-use crate::rights::{BindRights, Rights};
+use crate::rights::{BindRights, Grant, Rights};
 use crate::site::{CallSite, Callee};
 use crate::text::{self, GATE_UNITS};
 use crate::transaction::Command;
@@ -234,12 +235,14 @@ fn plan_image(
     plan_link(domain, plan)
 }
 
-fn permit(rights: &Rights<'_>, symbol: Name, right: BindRights) -> Result<(), PlanError> {
-    if rights.to(symbol.bytes()).contains(right) {
-        Ok(())
-    } else {
-        Err(PlanError::NotPermitted { symbol, right })
-    }
+/// The capability that allows it; the plan fails without one.
+fn permit(rights: &Rights<'_>, symbol: Name, right: BindRights) -> Result<CapabilityId, PlanError> {
+    rights.grantor(&symbol, right).ok_or(PlanError::NotPermitted { symbol, right })
+}
+
+/// Notes in the module's receipt by whose leave it binds.
+fn note(plan: &mut LinkPlan, symbol: SymbolId, right: BindRights, by: CapabilityId) -> Result<(), PlanError> {
+    plan.grants.push(Grant { symbol, right, by, revoked: false }).map_err(|_| PlanError::TooManyImports)
 }
 
 /// Finds a symbol of the link domain, or one that the plan introduces.
@@ -273,12 +276,13 @@ fn plan_alias(
         AliasKind::Strong => BindRights::PROVIDE,
         AliasKind::Refine => BindRights::REFINE,
     };
-    permit(&options.rights, name, right)?;
+    let by = permit(&options.rights, name, right)?;
     let symbol = if record.kind.introduces() {
         introduce(domain, record, plan)?
     } else {
         override_symbol(domain, record, plan)?
     };
+    note(plan, symbol, right, by)?;
     let introduced = plan.symbols.iter().find(|new| new.id == symbol).map(|new| new.may_block);
     let may_block = introduced.unwrap_or(domain.symbols[symbol.index()].may_block);
     let binding = options.binding.unwrap_or(binding_of(may_block, &plan.facts));
@@ -302,6 +306,7 @@ fn plan_alias(
         target: record.target,
         entry,
         veneer: None,
+        revoked: false,
         fault_value: record.fault_value,
     };
     let mut stack = domain.symbols[symbol.index()].stack.clone();
@@ -378,7 +383,11 @@ fn plan_import(
         introduced.unwrap_or(domain.symbols[id.index()].fingerprint),
         record.fingerprint,
     )?;
-    permit(&options.rights, name, BindRights::CALL)?;
+    if domain.symbols[id.index()].denial.withdrawn() {
+        return Err(PlanError::NotPermitted { symbol: name, right: BindRights::EXPORT });
+    }
+    let by = permit(&options.rights, name, BindRights::CALL)?;
+    note(plan, id, BindRights::CALL, by)?;
     let stack = stack_before(domain, plan, id);
     let initial = *stack.top().expect("a symbol in use has an alias");
     let bound = PlannedImport { symbol: id, initial, slot: None };
@@ -416,7 +425,10 @@ fn plan_reference(
     let at = if takes_address {
         // The address of one's own `super_` needs no right beyond `refine`.
         if let Callee::Symbol(id) = callee {
-            permit(&options.rights, name_of(domain, plan, id), BindRights::TAKE_ADDRESS)?;
+            let by = permit(&options.rights, name_of(domain, plan, id), BindRights::TAKE_ADDRESS)?;
+            if plan.module != ModuleId::BASE {
+                note(plan, id, BindRights::TAKE_ADDRESS, by)?;
+            }
         }
         let at = plan.reserve(domain, 1)?;
         match reference.referent {

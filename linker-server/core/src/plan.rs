@@ -10,9 +10,13 @@ use crate::domain::{LinkDomain, ModuleId, ModuleState, SymbolId};
 use crate::errno::Errno;
 use crate::load::ModuleFacts;
 use crate::name::Name;
-use crate::rights::BindRights;
+use crate::revoke::{Denial, Stub};
+use crate::rights::{BindRights, Grant};
 use crate::site::CallSite;
-use crate::{MODULE_ALIASES_MAX, MODULE_IMPORTS_MAX, MODULE_SITES_MAX, PATCHES_MAX, VENEERS_MAX};
+use crate::{
+    ALIASES_MAX, MODULE_ALIASES_MAX, MODULE_GRANTS_MAX, MODULE_IMPORTS_MAX, MODULE_SITES_MAX, MODULES_MAX,
+    PATCHES_MAX, SYMBOLS_MAX, VENEERS_MAX,
+};
 
 /// The replacement of one branch.
 ///
@@ -101,6 +105,9 @@ pub(crate) enum Stage {
     Committed,
 }
 
+/// Marks of one plan: those of one module; or, of a revoke, those of all modules.
+const CHANGES_MAX: usize = SYMBOLS_MAX * ALIASES_MAX;
+
 /// The difference between two sets of alias stacks, seen from every call site; and, for a load, what the module
 /// adds.
 ///
@@ -120,8 +127,17 @@ pub struct LinkPlan {
     pub(crate) imports: Vec<PlannedImport, MODULE_IMPORTS_MAX>,
     pub(crate) sites: Vec<NewSite, MODULE_SITES_MAX>,
     pub(crate) veneers: Vec<Veneer, VENEERS_MAX>,
-    pub(crate) changes: Vec<Change, MODULE_ALIASES_MAX>,
+    pub(crate) changes: Vec<Change, CHANGES_MAX>,
     pub(crate) patches: Vec<Patch, PATCHES_MAX>,
+    /// A load's: the rights that it uses, each with the capability that allows it.
+    pub(crate) grants: Vec<Grant, MODULE_GRANTS_MAX>,
+    /// A revoke's: stubs to write, whom each symbol is denied to afterwards.
+    pub(crate) stubs: Vec<Stub, SYMBOLS_MAX>,
+    pub(crate) denials: Vec<(SymbolId, Denial), SYMBOLS_MAX>,
+    /// A revoke's: which rights of which module are gone afterwards, by index.
+    pub(crate) revoked: [[bool; MODULE_GRANTS_MAX]; MODULES_MAX],
+    /// Whether the plan is a revoke's; `revoked` means nothing otherwise.
+    pub(crate) revokes: bool,
     /// Units of linker-owned text before this one are taken, by others or by this plan.
     pub(crate) cursor: usize,
 }
@@ -141,6 +157,11 @@ impl LinkPlan {
         veneers: Vec::new(),
         changes: Vec::new(),
         patches: Vec::new(),
+        grants: Vec::new(),
+        stubs: Vec::new(),
+        denials: Vec::new(),
+        revoked: [[false; MODULE_GRANTS_MAX]; MODULES_MAX],
+        revokes: false,
         cursor: 0,
     };
 
@@ -174,6 +195,24 @@ impl LinkPlan {
         &self.veneers
     }
 
+    /// The rights that a load uses, each with the capability that allows it.
+    #[must_use]
+    pub fn grants(&self) -> &[Grant] {
+        &self.grants
+    }
+
+    /// How many rights a revoke takes away.
+    #[must_use]
+    pub fn revoked_count(&self) -> usize {
+        if self.revokes { self.revoked.as_flattened().iter().filter(|revoked| **revoked).count() } else { 0 }
+    }
+
+    /// How many symbols a load introduces.
+    #[must_use]
+    pub fn symbol_count(&self) -> usize {
+        self.symbols.len()
+    }
+
     /// How many call sites and address slots a load adds.
     #[must_use]
     pub fn site_count(&self) -> usize {
@@ -193,6 +232,10 @@ impl LinkPlan {
         self.veneers.clear();
         self.changes.clear();
         self.patches.clear();
+        self.grants.clear();
+        self.stubs.clear();
+        self.denials.clear();
+        self.revokes = false;
         self.cursor = 0;
     }
 

@@ -2,6 +2,10 @@
 
 use core::ops::BitOr;
 
+use crate::capability::{Capabilities, CapabilityId};
+use crate::domain::SymbolId;
+use crate::name::Name;
+
 /// A set of bind rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BindRights(u8);
@@ -49,25 +53,46 @@ impl BitOr for BindRights {
     }
 }
 
-/// The rights that one load is done with: an interface is a prefix of symbol names.
+/// What a load is done with: the capability that it is asked by, and those that are presented with it.
 #[derive(Clone, Copy, Debug)]
 pub struct Rights<'a> {
-    /// Interfaces with their rights; the first prefix that fits decides.
-    pub interfaces: &'a [(&'a [u8], BindRights)],
-    /// Rights to symbols of no listed interface.
-    pub otherwise: BindRights,
+    /// None for the link domain's own root: everything is allowed.
+    table: Option<&'a Capabilities>,
+    loader: CapabilityId,
+    presented: &'a [CapabilityId],
 }
 
-impl Rights<'_> {
-    /// A link domain's own capability: everything.
-    pub const ALL: Rights<'static> = Rights { interfaces: &[], otherwise: BindRights::ALL };
+impl<'a> Rights<'a> {
+    /// The root's: everything.
+    pub const ALL: Rights<'static> = Rights { table: None, loader: CapabilityId::ROOT, presented: &[] };
 
-    /// The rights to one symbol.
+    /// Those of a loader's capability and of the capabilities that are presented with the request.
     #[must_use]
-    pub fn to(&self, symbol: &[u8]) -> BindRights {
-        self.interfaces
-            .iter()
-            .find(|(prefix, _)| symbol.starts_with(prefix))
-            .map_or(self.otherwise, |(_, rights)| *rights)
+    pub const fn presented(
+        table: &'a Capabilities,
+        loader: CapabilityId,
+        presented: &'a [CapabilityId],
+    ) -> Self {
+        Self { table: Some(table), loader, presented }
     }
+
+    /// The capability that allows to bind to a symbol in this way, if there is one.
+    #[must_use]
+    pub fn grantor(&self, symbol: &Name, right: BindRights) -> Option<CapabilityId> {
+        self.table
+            .map_or(Some(CapabilityId::ROOT), |table| table.binds(self.loader, self.presented, symbol, right))
+    }
+}
+
+/// One right that a module was loaded with, and by whose leave: a line of its receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// To which symbol.
+    pub symbol: SymbolId,
+    /// Which right: exactly one.
+    pub right: BindRights,
+    /// The capability that allowed it.
+    pub by: CapabilityId,
+    /// It was revoked since: what needed it is bound to the layer below or to a stub.
+    pub revoked: bool,
 }

@@ -13,6 +13,8 @@ pub const UNIT_SIZE: u64 = 16;
 /// Units of a gate.
 pub(crate) const GATE_UNITS: usize = 3;
 const _: () = assert!(GATE_UNITS as u64 * UNIT_SIZE == GATE_SIZE);
+/// Units of a stub.
+pub(crate) const STUB_UNITS: usize = 2;
 const UNITS_MAX: usize = LINKER_TEXT_SIZE_MAX / 16;
 
 /// Where a gate's `bl implementation` stands, in words.
@@ -86,6 +88,22 @@ pub const fn veneer(target: Va) -> [u32; 4] {
 const fn half_at(address: u64, shift: u32) -> u32 {
     // Sixteen bits are left after the mask.
     ((address >> shift) & 0xffff) as u32
+}
+
+/// The words of a stub that a call goes to whose right was revoked: it stores EPERM as the thread's bus status, where
+/// layers look for errors, and returns the value that the symbol declares for a fault. It uses only x16 and x17.
+#[must_use]
+pub const fn denied(answer: u64) -> [u32; 8] {
+    [
+        0xd53b_d050,                            // mrs x16, tpidr_el0
+        0x5280_0031,                            // mov w17, #1: EPERM
+        0xb900_3611,                            // str w17, [x16, #52]: the thread block's bus status
+        0xd280_0000 | half_at(answer, 0) << 5,  // movz x0, #…
+        0xf2a0_0000 | half_at(answer, 16) << 5, // movk x0, #…, lsl #16
+        0xf2c0_0000 | half_at(answer, 32) << 5, // movk x0, #…, lsl #32
+        0xf2e0_0000 | half_at(answer, 48) << 5, // movk x0, #…, lsl #48
+        RET,
+    ]
 }
 
 /// Who owns each unit of linker-owned text.

@@ -4,9 +4,10 @@
 
 mod support;
 
+use linker_core::capability::Object;
 use linker_core::{
-    AliasKind, BindRights, Binding, Command, Errno, LoadOptions, ModuleState, PlanError, ReferenceKind,
-    Referent, Rights, plan_pop,
+    AliasKind, BindRights, Binding, CapRights, Capabilities, CapabilityId, Command, Errno, LoadOptions,
+    ModuleState, Name, PlanError, Quota, ReferenceKind, Referent, Rights, plan_pop,
 };
 use support::{ATTACH, Image, LoadError, READ, WRITE, World, layer, name};
 
@@ -340,10 +341,14 @@ fn rights_are_checked_for_each_symbol() {
     for (needed, image) in images {
         for missing in all {
             let left = BindRights::from_bits(BindRights::ALL.bits() & !missing.bits());
-            let interfaces: &'static [(&'static [u8], BindRights)] =
-                Box::leak(Box::new([(&b"bus_space_"[..], left)]));
+            let mut table = Capabilities::new();
+            let mut derive =
+                |object, rights| table.derive(CapabilityId::ROOT, object, rights, Quota::UNLIMITED).unwrap();
+            let loader = derive(Object::Domain, CapRights::LOAD);
+            let interface = Object::Interface(Name::new(b"bus_space_").unwrap());
+            let presented = Vec::leak(vec![derive(interface, CapRights::bind(left))]);
             let mut world = World::new();
-            let rights = Rights { interfaces, otherwise: BindRights::NONE };
+            let rights = Rights::presented(Box::leak(Box::new(table)), loader, presented);
             world.options = LoadOptions { rights, binding: Some(Binding::Counted) };
             let before = world.snapshot();
             let result = world.load(&image);

@@ -8,13 +8,13 @@ use linker_books::ledger::Account;
 use linker_core::capability::{Object, PRESENTED_MAX, Usage};
 use linker_core::difference::answer;
 use linker_core::{
-    BindRights, CallSite, Callee, CapRights, Capabilities, CapabilityError, CapabilityId, ModuleId, Name, Quota,
-    commit, plan_revoke,
+    BindRights, CallSite, Callee, CapRights, Capabilities, CapabilityError, CapabilityId, ModuleId, Name,
+    Quota, commit, plan_revoke,
 };
 use linker_space::text::Text;
 use sel4_sys::{seL4_CapRights, seL4_MessageInfo};
-use strata_protocol::caps::linker_badge;
 use strata_protocol::capability::{CapObject, CapQuota, CapRow, ReceiptRow, right};
+use strata_protocol::caps::linker_badge;
 use strata_protocol::linker::{Reply, Request};
 use strata_protocol::{DetailText, Errno, ModuleName, Refusal, SymbolName, caps};
 
@@ -42,7 +42,9 @@ pub fn first() -> Capabilities {
 #[must_use]
 pub fn named_by(badge: u64) -> Option<CapabilityId> {
     match badge {
-        linker_badge::CONSOLE | linker_badge::TEST_AGENT | linker_badge::TEST_AGENT_2 => Some(CapabilityId::ROOT),
+        linker_badge::CONSOLE | linker_badge::TEST_AGENT | linker_badge::TEST_AGENT_2 => {
+            Some(CapabilityId::ROOT)
+        }
         linker_badge::LOG => Some(LOG),
         _ if badge & linker_badge::ISSUED != 0 => {
             u32::try_from(badge & !linker_badge::ISSUED).ok().map(CapabilityId::from_bits)
@@ -65,7 +67,11 @@ pub fn refusal(name: &str, error: CapabilityError) -> Refusal {
         }
         CapabilityError::Denied(rights) => {
             let words = Rights(rights.bits());
-            Refusal::format(Errno::EPERM, name, format_args!("the capability does not allow it: {words} is missing"))
+            Refusal::format(
+                Errno::EPERM,
+                name,
+                format_args!("the capability does not allow it: {words} is missing"),
+            )
         }
         CapabilityError::NotYours => {
             Refusal::new(Errno::EPERM, name, "it is not derived from the capability that you ask by")
@@ -105,7 +111,8 @@ impl Linker<'_> {
     pub fn presented(&self, tag: seL4_MessageInfo) -> Presented {
         let count = usize::try_from(tag.get_extraCaps()).unwrap_or(0);
         let unwrapped = |at: &usize| tag.get_capsUnwrapped() >> at & 1 != 0;
-        let badges = (0..count.min(PRESENTED_MAX)).filter(unwrapped).map(|at| self.objects.ipc.caps_or_badges[at]);
+        let badges =
+            (0..count.min(PRESENTED_MAX)).filter(unwrapped).map(|at| self.objects.ipc.caps_or_badges[at]);
         badges.filter_map(named_by).collect()
     }
 
@@ -116,7 +123,9 @@ impl Linker<'_> {
     pub fn permit(&self, caller: CapabilityId, request: &Request) -> Result<(), Refusal> {
         let wanted = match request {
             Request::Load { .. } => CapRights::LOAD,
-            Request::OpenDevice { .. } | Request::DeviceSignal { .. } | Request::LogRing { .. } => CapRights::OPEN,
+            Request::OpenDevice { .. } | Request::DeviceSignal { .. } | Request::LogRing { .. } => {
+                CapRights::OPEN
+            }
             Request::Module { .. }
             | Request::Alias { .. }
             | Request::Symbol { .. }
@@ -124,7 +133,9 @@ impl Linker<'_> {
             | Request::Thread { .. }
             | Request::Ledger { .. }
             | Request::Audit => CapRights::STATUS,
-            Request::MapShared { name, .. } | Request::ReleaseShared { name } | Request::Receipt { name, .. } => {
+            Request::MapShared { name, .. }
+            | Request::ReleaseShared { name }
+            | Request::Receipt { name, .. } => {
                 return self.permit_about(caller, name, CapRights::STATUS);
             }
             Request::Cancel => {
@@ -166,12 +177,19 @@ impl Linker<'_> {
 
     /// How long a command of a module may take, in milliseconds.
     pub fn command_ms(&self, module: ModuleId) -> u32 {
-        let quota = self.capabilities.get(self.owner_of(module)).map_or(u32::MAX, |owner| owner.quota.command_ms);
+        let quota =
+            self.capabilities.get(self.owner_of(module)).map_or(u32::MAX, |owner| owner.quota.command_ms);
         quota.min(strata_protocol::linker::COMMAND_MS_MAX)
     }
 
     /// Hands out a capability that allows no more than the caller's.
-    pub fn derive(&mut self, caller: CapabilityId, object: &CapObject, rights: u16, quota: CapQuota) -> Answer {
+    pub fn derive(
+        &mut self,
+        caller: CapabilityId,
+        object: &CapObject,
+        rights: u16,
+        quota: CapQuota,
+    ) -> Answer {
         let (name, made) = match object {
             CapObject::Domain => ("link domain", Ok(Object::Domain)),
             CapObject::Interface(prefix) => {
@@ -204,7 +222,9 @@ impl Linker<'_> {
         // The holder may call, be answered, and present other capabilities; it may not receive.
         let endpoint = seL4_CapRights::new(1, 1, 0, 1);
         match self.objects.mint(caps::slot::SERVICE, endpoint, badge_of(id), Account::LINKER) {
-            Ok(cap) => Answer::Capability { reply: Reply::Issued { capability: id.bits() }, cap, temporary: true },
+            Ok(cap) => {
+                Answer::Capability { reply: Reply::Issued { capability: id.bits() }, cap, temporary: true }
+            }
             Err(error) => {
                 let gone = self.capabilities.revoke(CapabilityId::ROOT, id, CapRights::ALL);
                 assert!(gone.is_ok(), "what was just derived is there");
@@ -216,7 +236,9 @@ impl Linker<'_> {
     /// The turn of a revoke: decides, relinks, and answers after the grace.
     pub fn begin_revoke(&mut self) {
         let turn = self.turn.as_ref();
-        let Some(Work::Revoke { caller, capability, rights }) = turn.map(|turn| turn.work.clone()) else { return };
+        let Some(Work::Revoke { caller, capability, rights }) = turn.map(|turn| turn.work.clone()) else {
+            return;
+        };
         let reply = match self.revoke(caller, capability, rights) {
             Ok(remark) => Reply::DoneWith { remark },
             Err(refusal) => Reply::Refused(refusal),
@@ -243,7 +265,8 @@ impl Linker<'_> {
         for loaded in self.modules.iter_mut().flatten() {
             // What was loaded by a capability that is gone belongs to the one that it came from.
             while gone.contains(&loaded.owner) {
-                let parent = self.capabilities.get(loaded.owner).ok().and_then(|capability| capability.parent);
+                let parent =
+                    self.capabilities.get(loaded.owner).ok().and_then(|capability| capability.parent);
                 loaded.owner = parent.unwrap_or(CapabilityId::ROOT);
             }
         }
@@ -304,7 +327,8 @@ impl Linker<'_> {
             BindRights::EXPORT | BindRights::PROVIDE => Some(module.id()),
             _ => answer(symbol.stack(), &site).map(|alias| alias.module),
         };
-        let bound = reached.filter(|_| !grant.revoked).map_or_else(ModuleName::default, |id| self.name_of(id));
+        let bound =
+            reached.filter(|_| !grant.revoked).map_or_else(ModuleName::default, |id| self.name_of(id));
         Reply::Receipt(ReceiptRow {
             symbol: SymbolName::cut(symbol.name.text()),
             right: grant.right.bits().into(),

@@ -1,8 +1,8 @@
 //! The linker server's requests, transactions and faults.
 //!
 //! Reading order: [`start`] (from the start page to a link domain in service), [`linker`] (the state and
-//! the loop), [`requests`] and [`rows`] (what clients ask), [`turns`] and [`load`] (loads and unloads, one
-//! at a time), [`faults`]; [`replies`], [`deadlines`], [`store`], [`trust`] and [`explain`] serve them.
+//! the loop), [`requests`] and [`rows`] (what clients ask), [`turns`], [`load`] and [`commands`] (one
+//! at a time), [`caps`] (who may), [`faults`]; [`replies`], [`deadlines`], [`store`], [`trust`] and [`explain`] serve them.
 #![no_std]
 #![cfg(target_arch = "aarch64")]
 #![allow(
@@ -10,6 +10,8 @@
     reason = "a refusal is the answer that a client gets: made once a turn, passed on as it is"
 )]
 
+pub mod caps;
+pub mod commands;
 pub mod deadlines;
 pub mod explain;
 pub mod faults;

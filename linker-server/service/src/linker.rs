@@ -3,6 +3,7 @@
 //! **Invariant:** nothing here waits. A request is answered at once, or its reply capability is saved and
 //! it waits for its turn in a bounded queue; what a transaction waits for comes as a signal.
 
+use crate::caps::Presented;
 use crate::deadlines::Deadlines;
 use crate::load::Planned;
 use crate::replies::{Owed, Replies};
@@ -12,6 +13,8 @@ use heapless::Vec;
 use kmod::BaseObject;
 use kmod_trust::{Authority, Versions};
 use linker_books::queue::Queue;
+use linker_core::capability::Usage;
+use linker_core::{CapRights, Capabilities, CapabilityId};
 use linker_core::{LinkDomain, LinkPlan, MODULES_MAX, ModuleId, Transaction};
 use linker_space::domain::DomainSpace;
 use linker_space::look::{Sight, TextOf};
@@ -41,6 +44,10 @@ pub struct Loaded {
     pub index_base: u32,
     /// How many log indices it has.
     pub index_count: u32,
+    /// The capability that it was loaded by, or what is left of that one's line.
+    pub owner: CapabilityId,
+    /// What it counts for in that capability's quota.
+    pub usage: Usage,
 }
 
 /// The names of the functions behind a module's aliases, in the order of its records, by module.
@@ -64,6 +71,10 @@ pub enum Work {
         name: ModuleName,
         /// Where it lies.
         image: ImageRef,
+        /// By whose leave.
+        caller: CapabilityId,
+        /// And what else was presented.
+        presented: Presented,
     },
     /// Unload a module.
     Unload {
@@ -73,6 +84,8 @@ pub enum Work {
         drain_ms: u32,
         /// The link-domain thread that asks, if it is one.
         thread: Option<u32>,
+        /// By whose leave.
+        caller: CapabilityId,
     },
     /// A command outside of any transaction.
     Command {
@@ -82,6 +95,17 @@ pub enum Work {
         command: u32,
         /// Argument words.
         words: [u64; 4],
+        /// By whose leave.
+        caller: CapabilityId,
+    },
+    /// Take rights away from a capability.
+    Revoke {
+        /// By whose leave.
+        caller: CapabilityId,
+        /// From which.
+        capability: CapabilityId,
+        /// Which.
+        rights: CapRights,
     },
     /// Pop a module whose text has faulted.
     Pop {
@@ -96,6 +120,8 @@ pub struct Turn {
     pub work: Work,
     /// Whom the answer is owed to; nobody for a pop.
     pub owed: Option<Owed>,
+    /// By whose leave; none for what nobody asked for.
+    pub caller: Option<CapabilityId>,
     /// The module, once it is known.
     pub module: Option<ModuleId>,
     /// Its addresses, from planning until its memory is there.
@@ -163,6 +189,8 @@ pub struct Linker<'a> {
     pub scratch: &'static mut Scratch,
     /// Images.
     pub store: Store,
+    /// Who may do what.
+    pub capabilities: Capabilities,
     /// Whose signatures count.
     pub authority: Authority,
     /// Which versions have been in service.

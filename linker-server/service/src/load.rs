@@ -4,12 +4,14 @@
 //! linker server's own memory; mapping has only to copy them.
 
 use crate::explain;
-use crate::linker::{Linker, Loaded, NAMED_ALIASES_MAX};
+use crate::linker::{Linker, Loaded, NAMED_ALIASES_MAX, Work};
 use kmod::{Object, SectionKind};
+use linker_core::capability::Usage;
 use linker_core::image::ObjectSource;
 use linker_core::layout::{LOG_INDEX_END, Layout, Window, extent, layout};
 use linker_core::{
-    LoadOptions, MODULES_MAX, ModuleId, Va, affix, linked_size, plan_load, relocate_tables, tables_size,
+    CapabilityId, LoadOptions, MODULES_MAX, ModuleId, Rights, Va, affix, linked_size, plan_load,
+    relocate_tables, tables_size,
 };
 use linker_space::module::{ModuleSpace, PageCounts};
 use linker_space::objects::PAGE_SIZE;
@@ -71,6 +73,11 @@ impl Linker<'_> {
         let indices = object.section(SectionKind::Defmt).map_or(0, |section| section.size);
         let log_index = free_log_index(&self.modules, [self.next_log_index, self.first_log_index], indices);
         self.next_log_index = log_index.saturating_add(u32::try_from(indices).unwrap_or(u32::MAX));
+        let (caller, presented) = match self.turn.as_ref().map(|turn| &turn.work) {
+            Some(Work::Load { caller, presented, .. }) => (*caller, presented.as_slice()),
+            _ => (CapabilityId::ROOT, [].as_slice()),
+        };
+        let rights = Rights::presented(&self.capabilities, caller, presented);
         let window = Window { start: Va(at), size, log_index: log_index.into() };
         let planned =
             layout(&object, window).map_err(|error| explain::layout(name, error)).and_then(|layout| {
@@ -80,7 +87,8 @@ impl Linker<'_> {
                     size.and_then(|size| linked.split_at_mut_checked(size)).ok_or_else(no_room)?;
                 let size = linked.len();
                 let mut source = ObjectSource { object: &object, layout: &layout, bytes: linked };
-                plan_load(self.link, &mut source, &LoadOptions::default(), self.plan)
+                let options = LoadOptions { rights, ..LoadOptions::default() };
+                plan_load(self.link, &mut source, &options, self.plan)
                     .map_err(|error| explain::plan(name, &error))?;
                 // Behind the pages of the module, and behind its bytes in the linker server's own memory.
                 let tables_at = Va(at + layout.size());
@@ -121,6 +129,31 @@ impl Linker<'_> {
             data: pages(layout.data.size),
             tables: planned.table_pages,
         };
+        let usage = Usage {
+            modules: 1,
+            frames: counts.text + counts.rodata + counts.data + counts.tables + planned.shared_pages,
+            symbols: u32::try_from(self.plan.symbol_count()).unwrap_or(u32::MAX),
+        };
+        let owner = self.turn.as_ref().and_then(|turn| turn.caller).unwrap_or(CapabilityId::ROOT);
+        self.capabilities.charge(owner, usage).map_err(|error| crate::caps::refusal(name, error))?;
+        let mapped = self.load_charged(name, source, at, planned, counts, (owner, usage));
+        if mapped.is_err() {
+            self.capabilities.credit(owner, usage);
+        }
+        mapped
+    }
+
+    /// The same, once it is known that the quota allows it.
+    fn load_charged(
+        &mut self,
+        name: &str,
+        source: Area,
+        at: u64,
+        planned: &Planned,
+        counts: PageCounts,
+        (owner, usage): (CapabilityId, Usage),
+    ) -> Result<(), Refusal> {
+        let layout = &planned.layout;
         let mut space = ModuleSpace::make(self.objects, self.space.spaces, name, at, counts)
             .map_err(|error| explain::module(name, error))?;
         let filled = self.fill(name, planned, &mut space);
@@ -136,7 +169,8 @@ impl Linker<'_> {
         self.loads_begun = self.loads_begun.wrapping_add(1);
         let (order, index_base) = (self.loads_begun, planned.log_index);
         let index_count = u32::try_from(layout.log_indices).unwrap_or(u32::MAX);
-        self.modules[usize::from(id.index)] = Some(Loaded { space, source, order, index_base, index_count });
+        self.modules[usize::from(id.index)] =
+            Some(Loaded { space, source, order, index_base, index_count, owner, usage });
         self.tell_log_indices(name, planned);
         let texts = self.texts();
         let mut text = Text::new(self.objects, self.space.spaces, texts.into_iter());

@@ -5,7 +5,7 @@
 
 use crate::linker::{Answer, Linker, Pending, Work};
 use linker_books::ledger::Account;
-use linker_core::Errno as CoreErrno;
+use linker_core::{CapRights, CapabilityId, Errno as CoreErrno};
 use sel4_sys::{seL4_CapRights, seL4_MessageInfo};
 use strata_protocol::domain::command;
 use strata_protocol::linker::{DRAIN_MS_DEFAULT, DRAIN_MS_MAX, Reply, Request};
@@ -23,24 +23,32 @@ impl Linker<'_> {
         let Ok(request) = ipc::get::<Request>(self.objects.ipc, tag) else {
             return refuse(Errno::EINVAL, "request", "the message is none of this service");
         };
+        let Some(caller) = crate::caps::named_by(badge) else {
+            return refuse(Errno::EPERM, "request", "nobody was given this badge");
+        };
+        let presented = self.presented(tag);
+        if let Err(refusal) = self.permit(caller, &request) {
+            return Answer::Now(Reply::Refused(refusal));
+        }
         match request {
             Request::Load { name, domain, image } => {
                 if !domain.is_empty() && domain.as_str() != crate::rows::DOMAIN_NAME {
                     return refuse(Errno::ENOENT, &domain, "no such link domain");
                 }
-                self.wait_for_turn(badge, Work::Load { name, image })
+                self.wait_for_turn(badge, Work::Load { name, image, caller, presented })
             }
             Request::Unload { name, drain_ms } => {
                 if drain_ms > DRAIN_MS_MAX {
                     return refuse(Errno::ERANGE, &name, "the deadline is longer than DRAIN_MS_MAX");
                 }
-                self.wait_for_turn(badge, Work::Unload { name, drain_ms, thread: None })
+                self.wait_for_turn(badge, Work::Unload { name, drain_ms, thread: None, caller })
             }
             Request::Control { name, words } => {
-                self.wait_for_turn(badge, Work::Command { name, command: command::CONTROL, words })
+                self.wait_for_turn(badge, Work::Command { name, command: command::CONTROL, words, caller })
             }
             Request::Stat { name } => {
-                self.wait_for_turn(badge, Work::Command { name, command: command::STAT, words: [0; 4] })
+                let words = [0; 4];
+                self.wait_for_turn(badge, Work::Command { name, command: command::STAT, words, caller })
             }
             Request::Module { index } => Answer::Now(self.module_row(index)),
             Request::Alias { symbol, index } => Answer::Now(self.alias_row(&symbol, index)),
@@ -56,6 +64,16 @@ impl Linker<'_> {
             Request::MapShared { name, page } => self.map_shared(badge, &name, page),
             Request::ReleaseShared { name } => self.release_shared(badge, &name),
             Request::LogRing { index } => self.log_ring(index),
+            Request::Derive { object, rights, quota } => self.derive(caller, &object, rights, quota),
+            Request::Revoke { capability, rights } => {
+                let Some(rights) = CapRights::from_bits(rights) else {
+                    return refuse(Errno::EINVAL, "capability", "no such right");
+                };
+                let capability = CapabilityId::from_bits(capability);
+                self.wait_for_turn(badge, Work::Revoke { caller, capability, rights })
+            }
+            Request::Capability { index } => Answer::Now(self.capability_row(caller, index)),
+            Request::Receipt { name, index } => Answer::Now(self.receipt_row(&name, index)),
         }
     }
 
@@ -64,7 +82,7 @@ impl Linker<'_> {
         let busy = |name: &str| refuse(Errno::EBUSY, name, "too many requests wait for their turn");
         let name = match &work {
             Work::Load { name, .. } | Work::Unload { name, .. } | Work::Command { name, .. } => name.clone(),
-            Work::Pop { .. } => ModuleName::default(),
+            Work::Pop { .. } | Work::Revoke { .. } => ModuleName::default(),
         };
         let Some(owed) = self.replies.save(self.objects) else { return busy(&name) };
         match self.queue.push(badge, Pending { work, owed }) {
@@ -91,7 +109,9 @@ impl Linker<'_> {
         let owed = if busy { None } else { self.replies.save(self.objects) };
         match owed {
             Some(owed) => {
-                let work = Work::Unload { name, drain_ms: DRAIN_MS_DEFAULT, thread };
+                // A thread of the link domain is trusted as much as the modules in it.
+                let caller = CapabilityId::ROOT;
+                let work = Work::Unload { name, drain_ms: DRAIN_MS_DEFAULT, thread, caller };
                 self.begin(work, Some(owed.in_registers()));
             }
             None => {
@@ -105,6 +125,7 @@ impl Linker<'_> {
         let module = self.turn.as_ref().map(|turn| match &turn.work {
             Work::Load { name, .. } | Work::Unload { name, .. } | Work::Command { name, .. } => name.clone(),
             Work::Pop { module } => self.name_of(*module),
+            Work::Revoke { .. } => ModuleName::default(),
         });
         let step = self.transaction.current().map_or_else(DetailText::default, |step| {
             let back = if self.transaction.cause().is_some() { " (back)" } else { "" };

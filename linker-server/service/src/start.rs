@@ -166,6 +166,7 @@ pub fn start<'a>(
         base_tables,
         scratch,
         store,
+        capabilities: crate::caps::first(),
         authority,
         versions: kmod_trust::Versions::new(),
         trust_ticks: 0,

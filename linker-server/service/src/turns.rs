@@ -9,15 +9,15 @@ use crate::linker::{Linker, Turn, Work, sight};
 use crate::replies::Owed;
 use linker_core::transaction::{Blocker, Cause, Why};
 use linker_core::{
-    Action, Command, Errno as CoreErrno, Event, ModuleId, ModuleState, Name, Outcome, Step, Va, commit,
-    forget, plan_pop, plan_unload, revert,
+    Action, CapRights, Command, Errno as CoreErrno, Event, ModuleId, Name, Outcome, Step, Va, commit, forget,
+    plan_pop, plan_unload, revert,
 };
 use linker_space::asm::ticks;
 use linker_space::look::look;
 use linker_space::text::Text;
 use linker_space::thread::THREADS_MAX;
 use linker_space::worker::{self, Job};
-use strata_protocol::linker::{self as protocol, BLOCKERS_MAX, COMMAND_MS_MAX, Reply};
+use strata_protocol::linker::{self as protocol, BLOCKERS_MAX, Reply};
 use strata_protocol::store::ImageRef;
 use strata_protocol::{Errno, ModuleName, Refusal, SymbolName};
 
@@ -28,6 +28,13 @@ impl Linker<'_> {
     /// Begins a turn.
     pub fn begin(&mut self, work: Work, owed: Option<Owed>) {
         let mut turn = Turn {
+            caller: match &work {
+                Work::Load { caller, .. }
+                | Work::Unload { caller, .. }
+                | Work::Command { caller, .. }
+                | Work::Revoke { caller, .. } => Some(*caller),
+                Work::Pop { .. } => None,
+            },
             work,
             owed,
             module: None,
@@ -42,8 +49,13 @@ impl Linker<'_> {
         };
         let started = match &turn.work {
             Work::Load { .. } => self.transaction.start_load().map_err(|_| None),
-            Work::Unload { name, .. } => match self.module_named(name) {
+            Work::Unload { name, caller, .. } => match self.module_named(name) {
                 Some(module) => {
+                    let permitted = self.permit_about(*caller, name, CapRights::UNLOAD);
+                    if let Err(refusal) = permitted {
+                        self.turn = Some(turn);
+                        return self.end(&Reply::Refused(refusal));
+                    }
                     turn.module = Some(module);
                     let commands = self.link.module(module).map_or(0, |module| module.facts.commands);
                     self.transaction.start_unload(commands).map_err(|_| None)
@@ -60,6 +72,11 @@ impl Linker<'_> {
             Work::Command { .. } => {
                 self.turn = Some(turn);
                 self.begin_command();
+                return;
+            }
+            Work::Revoke { .. } => {
+                self.turn = Some(turn);
+                self.begin_revoke();
                 return;
             }
         };
@@ -95,9 +112,10 @@ impl Linker<'_> {
                     None => return,
                 },
                 Action::Relink => self.step_relink(),
-                // One core: the kernel entry of the invocations since the last patch has synchronised
-                // the context of whoever runs next.
-                Action::Grace => Event::Done,
+                Action::Grace => {
+                    self.grace();
+                    Event::Done
+                }
                 Action::Drain { ticket } => {
                     let drain_ms = match self.turn.as_ref().map(|turn| &turn.work) {
                         Some(Work::Unload { drain_ms, .. }) => *drain_ms,
@@ -120,6 +138,10 @@ impl Linker<'_> {
         }
     }
 
+    /// Sees to it that every core has synchronised since the last patch. One core: the kernel entry of the invocations
+    /// since then has synchronised the context of whoever runs next.
+    pub const fn grace(&mut self) {}
+
     /// Notes why a step refuses.
     fn refuse(&mut self, refusal: Refusal) -> Event {
         let event = Event::Refused(core_errno(refusal.errno));
@@ -132,7 +154,7 @@ impl Linker<'_> {
     fn load_work(&self) -> Option<(ModuleName, ImageRef)> {
         let turn = self.turn.as_ref()?;
         match &turn.work {
-            Work::Load { name, image } => {
+            Work::Load { name, image, .. } => {
                 // Once its signature is checked, the image is what it covers.
                 let size = turn.authentic.map_or(image.size, |authentic| authentic.size);
                 Some((name.clone(), ImageRef { size, ..*image }))
@@ -217,7 +239,7 @@ impl Linker<'_> {
         let job = self.job(module, command as u32, [0; 4]);
         match worker::begin(&self.space.threads, &job) {
             Ok(worker) => {
-                self.deadlines.set(Purpose::Command, COMMAND_MS_MAX, ticket);
+                self.deadlines.set(Purpose::Command, self.command_ms(module), ticket);
                 if let Some(turn) = self.turn.as_mut() {
                     turn.worker = Some((worker, ticket));
                 }
@@ -234,7 +256,8 @@ impl Linker<'_> {
         }
     }
 
-    fn job(&self, module: ModuleId, command: u32, arguments: [u64; 4]) -> Job {
+    /// What a worker is told.
+    pub fn job(&self, module: ModuleId, command: u32, arguments: [u64; 4]) -> Job {
         let entry = self.link.module(module).map_or(0, |module| module.facts.entry.0);
         let region = self.region_of(module);
         let mut words = [0; strata_protocol::domain::COMMAND_WORDS];
@@ -324,6 +347,7 @@ impl Linker<'_> {
             turn.gone = Some(module);
         }
         forget(self.link, module);
+        self.capabilities.forget_module(module);
         self.drop_region(module);
         Event::Done
     }
@@ -336,6 +360,7 @@ impl Linker<'_> {
         }
         let Some(module) = turn.gone.take() else { return Event::Done };
         if let Some(loaded) = self.take_loaded(module) {
+            self.capabilities.credit(loaded.owner, loaded.usage);
             let at = loaded.space.at;
             self.destroy(loaded.space);
             self.space.window.poison(at);
@@ -426,7 +451,7 @@ impl Linker<'_> {
     }
 
     /// Ends the turn with an answer.
-    fn end(&mut self, reply: &Reply) {
+    pub fn end(&mut self, reply: &Reply) {
         for purpose in [Purpose::Command, Purpose::Drain, Purpose::Look] {
             self.deadlines.clear(purpose);
         }
@@ -437,13 +462,14 @@ impl Linker<'_> {
         self.restart_parked();
     }
 
-    fn turn_name(&self) -> ModuleName {
+    /// The name that the turn is about.
+    pub fn turn_name(&self) -> ModuleName {
         match self.turn.as_ref().map(|turn| &turn.work) {
             Some(Work::Load { name, .. } | Work::Unload { name, .. } | Work::Command { name, .. }) => {
                 name.clone()
             }
             Some(Work::Pop { module }) => self.name_of(*module),
-            None => ModuleName::default(),
+            Some(Work::Revoke { .. }) | None => ModuleName::default(),
         }
     }
 
@@ -496,66 +522,6 @@ impl Linker<'_> {
             });
         }
         blockers
-    }
-
-    /// A command outside of any transaction: CONTROL, STAT.
-    fn begin_command(&mut self) {
-        let Some(Work::Command { name, command, words }) = self.turn.as_ref().map(|turn| turn.work.clone())
-        else {
-            return;
-        };
-        let refuse = |errno, why| Reply::Refused(Refusal::new(errno, &name, why));
-        let module = self.module_named(&name);
-        let known = module.and_then(|module| self.link.module(module).ok());
-        let (Some(id), Some(module)) = (module, known) else {
-            return self.end(&refuse(Errno::ENOENT, "no such module"));
-        };
-        if module.state() != ModuleState::Live {
-            return self.end(&refuse(Errno::EBUSY, "the module is not in service"));
-        }
-        if module.facts.commands & 1 << command == 0 {
-            return self.end(&refuse(Errno::ENOTTY, "the module does not know this command"));
-        }
-        let job = self.job(id, command, words);
-        match worker::begin(&self.space.threads, &job) {
-            Ok(worker) => {
-                self.deadlines.set(Purpose::Command, COMMAND_MS_MAX, 0);
-                if let Some(turn) = self.turn.as_mut() {
-                    turn.module = Some(id);
-                    turn.worker = Some((worker, 0));
-                }
-            }
-            Err(worker::NoWorker) => {
-                self.end(&refuse(Errno::ENOMEM, "every worker has faulted or overrun"));
-            }
-        }
-    }
-
-    fn end_command(&mut self, result: i32, words: [u64; strata_protocol::domain::COMMAND_WORDS]) {
-        let reply = if result == 0 {
-            Reply::Words(words)
-        } else {
-            let name = self.turn_name();
-            Reply::Refused(Refusal::new(explain::errno(result), &name, "the module refuses the command"))
-        };
-        self.end(&reply);
-    }
-
-    /// A command outside of any transaction did not come back: the module is popped and wedged.
-    pub fn wedge_by_command(&mut self, why: Why) {
-        let worker = self.turn.as_mut().and_then(|turn| turn.worker.take());
-        if let Some((number, _)) = worker {
-            self.abandon(number);
-        }
-        if let Some(module) = self.turn.as_ref().and_then(|turn| turn.module) {
-            let _ = self.pops.push(module);
-        }
-        let name = self.turn_name();
-        let (errno, what) = match why {
-            Why::Overran => (Errno::ETIMEDOUT, "the command overran its deadline; the module is wedged"),
-            _ => (Errno::EFAULT, "the command faulted; the module is wedged"),
-        };
-        self.end(&Reply::Refused(Refusal::new(errno, &name, what)));
     }
 }
 

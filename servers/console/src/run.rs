@@ -3,6 +3,7 @@
 use console_shell::command::{Command, HELP};
 use console_shell::table::Row;
 use console_shell::{Failure, Word};
+use strata_protocol::capability::{CapRow, ReceiptRow};
 use strata_protocol::caps::slot;
 use strata_protocol::linker::{AliasRow, DomainRow, LedgerRow, ModuleRow, Reply, Request, ThreadRow};
 use strata_protocol::wire::Frame;
@@ -39,7 +40,28 @@ fn run(session: &mut Session, trace: &mut Trace, command: Command) -> Result<(),
             HELP.iter().for_each(|(form, what)| session.line(format_args!("{form:34} {what}")));
             Ok(())
         }
-        Command::ModLoad { name, domain } => load(session, name, domain),
+        Command::ModLoad { name, domain, with } => load(session, name, domain, &with),
+        Command::Caps => {
+            let row = |reply| if let Reply::CapabilityRow(row) = reply { Some(row) } else { None };
+            list::<CapRow>(session, "caps", |index| Request::Capability { index }, row)
+        }
+        Command::Grant { object, rights, quota } => {
+            let number = session.grant(&Request::Derive { object, rights, quota })?;
+            session.line(format_args!("capability {number}"));
+            Ok(())
+        }
+        Command::Revoke { capability, rights } => {
+            let done = session.ask("revoke", &Request::Revoke { capability, rights })?;
+            if let Reply::DoneWith { remark } = done {
+                session.line(format_args!("{remark}"));
+            }
+            Ok(())
+        }
+        Command::Receipt { name } => {
+            let row = |reply| if let Reply::Receipt(row) = reply { Some(row) } else { None };
+            let request = |index| Request::Receipt { name: name.clone(), index };
+            list::<ReceiptRow>(session, "receipt", request, row)
+        }
         Command::ModUnload { name, drain_ms } => {
             let done = session.ask("modunload", &Request::Unload { name: name.clone(), drain_ms })?;
             say_done(session, &name, "unloaded", &done);
@@ -73,7 +95,7 @@ fn run(session: &mut Session, trace: &mut Trace, command: Command) -> Result<(),
     }
 }
 
-fn load(session: &mut Session, name: ModuleName, domain: ModuleName) -> Result<(), Failure> {
+fn load(session: &mut Session, name: ModuleName, domain: ModuleName, with: &[u32]) -> Result<(), Failure> {
     let what = "modload";
     let find = store::Request::Find { name: name.clone() };
     let image = match call(session.ipc, slot::STORE, &find).map_err(|error| garbled(what, error))? {
@@ -83,7 +105,7 @@ fn load(session: &mut Session, name: ModuleName, domain: ModuleName) -> Result<(
             return Err(Failure::new(what, &name, Errno::ENOENT, "the store has no such image"));
         }
     };
-    let done = session.ask(what, &Request::Load { name: name.clone(), domain, image })?;
+    let done = session.ask_by(what, with, &Request::Load { name: name.clone(), domain, image })?;
     say_done(session, &name, "loaded", &done);
     Ok(())
 }

@@ -4,6 +4,7 @@ use core::fmt;
 
 use console_shell::Failure;
 use heapless::Vec;
+use strata_protocol::capability::{CapObject, PRESENTED_MAX};
 use strata_protocol::caps::slot;
 use strata_protocol::driver::UART_BYTES_MAX;
 use strata_protocol::linker::{Reply, Request};
@@ -13,10 +14,12 @@ use strata_protocol::wire::{FRAME_MAX, Frame, encode};
 use strata_protocol::{Errno, ModuleName};
 use strata_runtime::Ipc;
 use strata_runtime::debug::DebugOut;
-use strata_runtime::ipc::{call, call_for_capability};
+use strata_runtime::ipc::{call, call_for_capability, call_presenting};
 use strata_runtime::slots::Slots;
 use strata_runtime::uart::Uart;
 
+/// Capabilities of the linker server that are kept.
+const GRANTED_MAX: usize = 16;
 /// Devices whose endpoints are kept.
 const DEVICES_MAX: usize = 8;
 
@@ -28,13 +31,23 @@ pub(crate) struct Session {
     uart: Option<Uart>,
     pending: Vec<u8, UART_BYTES_MAX>,
     devices: Vec<(ModuleName, u64), DEVICES_MAX>,
+    /// Capabilities of the linker server: number, slot, whether it is about the link domain.
+    granted: Vec<(u32, u64, bool), GRANTED_MAX>,
 }
 
 impl Session {
     /// Connects to the UART driver; without one the text goes out through the kernel.
     pub(crate) fn open(start: &'static StartInfo, ipc: &'static mut Ipc) -> Self {
         let slots = Slots::new(start);
-        let mut session = Self { ipc, slots, start, uart: None, pending: Vec::new(), devices: Vec::new() };
+        let mut session = Self {
+            ipc,
+            slots,
+            start,
+            uart: None,
+            pending: Vec::new(),
+            devices: Vec::new(),
+            granted: Vec::new(),
+        };
         match session.device("console", &ModuleName::cut("uart")) {
             Ok(endpoint) => session.uart = Some(Uart::new(endpoint)),
             Err(failure) => session.line(format_args!("{failure}")),
@@ -108,6 +121,59 @@ impl Session {
             Reply::Blocked { refusal, blockers } => Err(Failure::blocked(what, &refusal, &blockers)),
             reply => Ok(reply),
         }
+    }
+
+    /// Asks the linker server by capabilities that it has handed out: the first that is about the link domain asks, the
+    /// others are presented.
+    pub(crate) fn ask_by(
+        &mut self,
+        what: &'static str,
+        with: &[u32],
+        request: &Request,
+    ) -> Result<Reply, Failure> {
+        let (mut service, mut presented) = (None, Vec::<u64, PRESENTED_MAX>::new());
+        for number in with {
+            let held = self.granted.iter().find(|(known, ..)| known == number);
+            let Some((_, at, domain)) = held else {
+                return Err(Failure::format(
+                    what,
+                    "",
+                    Errno::ENOENT,
+                    format_args!("no capability {number} is held"),
+                ));
+            };
+            if *domain && service.is_none() {
+                service = Some(*at);
+            } else if presented.push(*at).is_err() {
+                return Err(Failure::new(what, "", Errno::E2BIG, "a message carries no more capabilities"));
+            }
+        }
+        let service = service.unwrap_or(slot::LINKER);
+        match call_presenting(self.ipc, service, request, &presented).map_err(|error| garbled(what, error))? {
+            Reply::Refused(refusal) => Err(Failure::refused(what, &refusal)),
+            reply => Ok(reply),
+        }
+    }
+
+    /// Asks for a capability of the linker server and keeps it; its number.
+    pub(crate) fn grant(&mut self, request: &Request) -> Result<u32, Failure> {
+        let what = "grant";
+        let full = || Failure::new(what, "", Errno::ENOMEM, "the console holds as many as it can");
+        if self.granted.is_full() {
+            return Err(full());
+        }
+        let at = self.slots.take().ok_or_else(full)?;
+        let failure = match call_for_capability(self.ipc, slot::LINKER, request, at) {
+            Ok((Reply::Issued { capability }, true)) => {
+                let domain = matches!(request, Request::Derive { object: CapObject::Domain, .. });
+                return self.granted.push((capability, at, domain)).map(|()| capability).map_err(|_| full());
+            }
+            Ok((Reply::Refused(refusal), _)) => Failure::refused(what, &refusal),
+            Ok(_) => Failure::new(what, "", Errno::EIO, "the linker server sent no capability"),
+            Err(error) => garbled(what, error),
+        };
+        self.slots.give_back(at);
+        Err(failure)
     }
 
     /// Asks the linker server for a capability; its slot.

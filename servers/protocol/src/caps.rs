@@ -88,6 +88,8 @@ pub mod linker_badge {
     pub const TEST_AGENT: u64 = 3;
     /// A second client of the test agent.
     pub const TEST_AGENT_2: u64 = 4;
+    /// Set in the badge of a capability that the linker server has handed out; its number is below.
+    pub const ISSUED: u64 = 1 << 33;
     /// Set in the badge of a fault.
     pub const FAULT: u64 = 1 << 32;
 }

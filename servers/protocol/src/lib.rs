@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod archive;
+pub mod capability;
 pub mod caps;
 pub mod domain;
 pub mod driver;

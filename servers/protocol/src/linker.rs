@@ -6,6 +6,7 @@
 use postcard::experimental::max_size::MaxSize;
 use serde::{Deserialize, Serialize};
 
+use crate::capability::{CapObject, CapQuota, CapRow, ReceiptRow};
 use crate::errno::Refusal;
 use crate::store::ImageRef;
 use crate::text::{DetailText, ModuleName, SymbolName};
@@ -32,7 +33,8 @@ pub mod thread_request {
 /// A request to the linker server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, MaxSize)]
 pub enum Request {
-    /// Loads an image into a link domain. Answered when the module is live or everything is as before.
+    /// Loads an image into a link domain, bound by the rights of the capability that asks and of those that come with
+    /// the message. Answered when the module is live or everything is as before.
     Load {
         /// The name that the image must carry.
         name: ModuleName,
@@ -122,6 +124,35 @@ pub enum Request {
     },
     /// The log ring of the link-domain thread at this position. For the log server only; the answer carries the frame.
     LogRing {
+        /// The position.
+        index: u32,
+    },
+    /// Derives a capability from the one that asks. The answer carries it.
+    Derive {
+        /// What it is about.
+        object: CapObject,
+        /// What it allows: among the rights of the capability that asks ([`crate::capability::right`]).
+        rights: u16,
+        /// How much; never more than the capability that asks.
+        quota: CapQuota,
+    },
+    /// Takes rights away from a capability that was derived, directly or not, from the one that asks, and from all that was
+    /// derived from it. What they allowed is relinked; answered after the grace.
+    Revoke {
+        /// Its number.
+        capability: u32,
+        /// Which rights; one that is left without any is gone.
+        rights: u16,
+    },
+    /// The capability at this position: the one that asks, and what was derived from it.
+    Capability {
+        /// The position.
+        index: u32,
+    },
+    /// The binding at this position of a module's receipt.
+    Receipt {
+        /// The module.
+        name: ModuleName,
         /// The position.
         index: u32,
     },
@@ -343,6 +374,15 @@ pub enum Reply {
         /// Timer ticks that checking signatures of images has taken since boot.
         trust_ticks: u64,
     },
+    /// A capability comes with this answer: one of this service, with this number.
+    Issued {
+        /// Its number.
+        capability: u32,
+    },
+    /// A capability.
+    CapabilityRow(CapRow),
+    /// A binding.
+    Receipt(ReceiptRow),
     /// The words of a CONTROL or STAT command.
     Words([u64; 8]),
     /// A capability comes with this answer.

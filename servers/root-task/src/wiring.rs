@@ -136,6 +136,8 @@ impl Wiring<'_> {
         let all = seL4_CapRights::all();
         // A client may call, and thereby hand out the right to be answered, but grants nothing.
         let calling = seL4_CapRights::new(1, 0, 0, 1);
+        // To the linker server a client presents capabilities of that very endpoint; the linker server receives no other.
+        let presenting = seL4_CapRights::new(1, 1, 0, 1);
         let signalling = seL4_CapRights::write_only();
         let faulting = seL4_CapRights::new(1, 1, 0, 1);
         let root = self.commons.endpoints[Owner::Root.index()];
@@ -155,6 +157,7 @@ impl Wiring<'_> {
                 Capability::VSpace => process.grant(ipc, process.vspace, at, all, 0)?,
                 Capability::AsidPool => process.grant(ipc, seL4_CapInitThreadASIDPool, at, all, 0)?,
                 Capability::Call { owner, badge, .. } => {
+                    let calling = if owner == Owner::Linker { presenting } else { calling };
                     process.grant(ipc, self.commons.endpoints[owner.index()], at, calling, badge)?;
                 }
                 Capability::Signal { owner, badge, .. } => {

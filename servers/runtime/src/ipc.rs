@@ -49,6 +49,24 @@ pub fn call_for_capability<Q: Serialize, A: DeserializeOwned>(
     Ok((get(ipc, answer)?, came))
 }
 
+/// Sends a request with capabilities of the service's own endpoint, which it sees as their badges.
+///
+/// The client's capability must have the right to grant; more than a message carries are left out.
+pub fn call_presenting<Q: Serialize, A: DeserializeOwned>(
+    ipc: &mut Ipc,
+    service: seL4_CPtr,
+    request: &Q,
+    presented: &[seL4_CPtr],
+) -> Result<A, MessageError> {
+    let presented = &presented[..presented.len().min(ipc.caps_or_badges.len())];
+    let tag = put(ipc, request, presented.len() as u64)?;
+    for (index, cap) in presented.iter().enumerate() {
+        ipc.set_cap(index, *cap);
+    }
+    let answer = ipc.seL4_Call(service, tag);
+    get(ipc, answer)
+}
+
 /// Waits for a request or a signal.
 pub fn receive(ipc: &mut Ipc, service: seL4_CPtr) -> Received {
     let (tag, badge) = ipc.seL4_Recv(service, ());

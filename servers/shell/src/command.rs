@@ -1,7 +1,10 @@
 //! What can be typed at the console.
 
+use strata_protocol::capability::{CapObject, CapQuota, NO_QUOTA, PRESENTED_MAX, right};
 use strata_protocol::linker::{DRAIN_MS_DEFAULT, DRAIN_MS_MAX};
 use strata_protocol::{Errno, ModuleName, SymbolName, Text};
+
+use heapless::Vec;
 
 use crate::failure::Failure;
 
@@ -25,6 +28,31 @@ pub enum Command {
         name: ModuleName,
         /// Where.
         domain: ModuleName,
+        /// By which capabilities instead of the console's own.
+        with: Vec<u32, WITH_MAX>,
+    },
+    /// Lists the capabilities.
+    Caps,
+    /// Derives a capability from the console's own and keeps it.
+    Grant {
+        /// What it is about.
+        object: CapObject,
+        /// What it allows.
+        rights: u16,
+        /// How much.
+        quota: CapQuota,
+    },
+    /// Takes rights away from a capability.
+    Revoke {
+        /// Its number.
+        capability: u32,
+        /// Which rights.
+        rights: u16,
+    },
+    /// Shows by which capabilities a module is bound.
+    Receipt {
+        /// Which module.
+        name: ModuleName,
     },
     /// Unloads a module.
     ModUnload {
@@ -100,6 +128,8 @@ pub enum Demo {
     Status,
 }
 
+/// Capabilities that a load can be told to go by: the one that asks, and those that are presented.
+pub const WITH_MAX: usize = PRESENTED_MAX + 1;
 /// Records that a dump prints when it is not told how many.
 pub const DUMP_DEFAULT: usize = 32;
 /// The most records of a dump.
@@ -108,7 +138,7 @@ pub const DUMP_MAX: usize = 128;
 /// One line for each command.
 pub const HELP: &[(&str, &str)] = &[
     ("help", "this list"),
-    ("modload NAME [DOMAIN]", "load a module into a link domain"),
+    ("modload NAME [DOMAIN] [--with CAP,…]", "load a module into a link domain, by these capabilities"),
     ("modunload NAME [--deadline MS]", "unload it; wait so long for threads inside"),
     ("modstat", "the modules"),
     ("alias SYMBOL", "the symbol's stack, top first"),
@@ -119,6 +149,13 @@ pub const HELP: &[(&str, &str)] = &[
     ("trace on [DEVICE]", "record accesses (needs bus_space_debug)"),
     ("trace off", "stop recording"),
     ("trace dump [N]", "print the last records"),
+    ("caps", "the capabilities, and what is in use of their quotas"),
+    (
+        "grant domain|interface PREFIX|module NAME RIGHTS",
+        "derive a capability; --modules, --frames, --symbols, --ms N",
+    ),
+    ("revoke CAP [RIGHTS]", "take rights away; what they allowed is relinked at once"),
+    ("receipt NAME", "by which capability each binding of a module is allowed"),
     ("ledger", "what the linker server has in use"),
     ("demo ping|pointer|wait|note [N]", "make the demo server call a symbol"),
     ("demo release|status", "release who waits inside a module; count calls"),
@@ -138,6 +175,10 @@ pub fn parse<'a>(name: &str, words: impl Iterator<Item = Word<'a>>) -> Result<Co
         "bus" => ("bus", Verb::Bus),
         "trace" => ("trace", Verb::Trace),
         "ledger" => ("ledger", Verb::Ledger),
+        "caps" => ("caps", Verb::Caps),
+        "grant" => ("grant", Verb::Grant),
+        "revoke" => ("revoke", Verb::Revoke),
+        "receipt" => ("receipt", Verb::Receipt),
         "demo" => ("demo", Verb::Demo),
         "quit" => ("quit", Verb::Quit),
         _ => return Err(Failure::new("command", name, Errno::ENOSYS, "unknown; `help` lists the commands")),
@@ -159,6 +200,10 @@ enum Verb {
     Bus,
     Trace,
     Ledger,
+    Caps,
+    Grant,
+    Revoke,
+    Receipt,
     Demo,
     Quit,
 }
@@ -173,10 +218,16 @@ impl<'a, I: Iterator<Item = Word<'a>>> Rest<I> {
     fn command(&mut self, verb: Verb) -> Result<Command, Failure> {
         Ok(match verb {
             Verb::Help => Command::Help,
-            Verb::ModLoad => Command::ModLoad {
-                name: self.name("NAME")?,
-                domain: self.optional()?.map_or(Ok(ModuleName::default()), |word| self.fit(word))?,
-            },
+            Verb::ModLoad => self.load()?,
+            Verb::Caps => Command::Caps,
+            Verb::Grant => self.grant()?,
+            Verb::Revoke => {
+                let word = self.value("CAP")?;
+                let capability = u32::try_from(self.number(word)?).map_err(|_| self.range(word))?;
+                let rights = self.optional()?.map_or(Ok(right::ALL), |word| self.rights(word, right::ALL))?;
+                Command::Revoke { capability, rights }
+            }
+            Verb::Receipt => Command::Receipt { name: self.name("NAME")? },
             Verb::ModUnload => self.unload()?,
             Verb::ModStat => Command::ModStat,
             Verb::Alias => Command::Alias { symbol: self.name("SYMBOL")? },
@@ -191,6 +242,63 @@ impl<'a, I: Iterator<Item = Word<'a>>> Rest<I> {
                 let status = u8::try_from(self.number(word)?).map_err(|_| self.range(word))?;
                 Command::Quit { status: status.into() }
             }
+        })
+    }
+
+    fn load(&mut self) -> Result<Command, Failure> {
+        let name = self.name("NAME")?;
+        let (mut domain, mut with) = (ModuleName::default(), Vec::new());
+        while let Some(word) = self.words.next() {
+            match word {
+                Word::Value(word) if domain.is_empty() => domain = self.fit(word)?,
+                Word::Option("with") if with.is_empty() => {
+                    for word in self.value("--with CAP,…")?.split(',') {
+                        let number = u32::try_from(self.number(word)?).map_err(|_| self.range(word))?;
+                        with.push(number).map_err(|_| self.surplus(word))?;
+                    }
+                }
+                Word::Value(word) | Word::Option(word) => return Err(self.surplus(word)),
+            }
+        }
+        Ok(Command::ModLoad { name, domain, with })
+    }
+
+    fn grant(&mut self) -> Result<Command, Failure> {
+        let (object, whole) = match self.value("domain, interface or module")? {
+            "domain" => (CapObject::Domain, right::ALL),
+            "interface" => (CapObject::Interface(self.name("PREFIX")?), right::LOAD - 1),
+            "module" => {
+                (CapObject::Module(self.name("NAME")?), right::STATUS | right::UNLOAD | right::CONTROL)
+            }
+            word => return Err(self.fail(word, "domain, interface or module")),
+        };
+        let word = self.value("RIGHTS")?;
+        let rights = self.rights(word, whole)?;
+        let mut quota = CapQuota::NONE;
+        while let Some(word) = self.words.next() {
+            let place = match word {
+                Word::Option("modules") => &mut quota.modules,
+                Word::Option("frames") => &mut quota.frames,
+                Word::Option("symbols") => &mut quota.symbols,
+                Word::Option("ms") => &mut quota.command_ms,
+                Word::Value(word) | Word::Option(word) => return Err(self.surplus(word)),
+            };
+            let word = self.value("a number")?;
+            let number = u32::try_from(self.number(word)?).ok().filter(|number| *number != NO_QUOTA);
+            *place = number.ok_or_else(|| self.range(word))?;
+        }
+        Ok(Command::Grant { object, rights, quota })
+    }
+
+    /// Words of rights, separated by commas, or `all`.
+    fn rights(&self, text: &str, whole: u16) -> Result<u16, Failure> {
+        if text == "all" {
+            return Ok(whole);
+        }
+        let bit = |word: &str| right::WORDS.iter().find(|(known, _)| *known == word).map(|(_, bit)| *bit);
+        text.split(',').try_fold(0, |rights, word| {
+            let unknown = || Failure::new(self.what, word, Errno::EINVAL, "no such right");
+            bit(word).map(|bit| rights | bit).ok_or_else(unknown)
         })
     }
 
@@ -338,8 +446,50 @@ mod tests {
     fn every_command_of_the_contract_is_understood() {
         let cases = [
             ("help", Command::Help),
-            ("modload bus_space_xh", Command::ModLoad { name: name("bus_space_xh"), domain: name("") }),
-            ("modload a lab", Command::ModLoad { name: name("a"), domain: name("lab") }),
+            (
+                "modload bus_space_xh",
+                Command::ModLoad { name: name("bus_space_xh"), domain: name(""), with: heapless::Vec::new() },
+            ),
+            (
+                "modload a lab",
+                Command::ModLoad { name: name("a"), domain: name("lab"), with: heapless::Vec::new() },
+            ),
+            (
+                "modload a --with 2,3",
+                Command::ModLoad {
+                    name: name("a"),
+                    domain: name(""),
+                    with: heapless::Vec::from_iter([2, 3]),
+                },
+            ),
+            ("caps", Command::Caps),
+            (
+                "grant interface bus_space call,refine",
+                Command::Grant {
+                    object: CapObject::Interface(name("bus_space")),
+                    rights: right::CALL | right::REFINE,
+                    quota: CapQuota::NONE,
+                },
+            ),
+            (
+                "grant domain load --modules 2",
+                Command::Grant {
+                    object: CapObject::Domain,
+                    rights: right::LOAD,
+                    quota: CapQuota { modules: 2, ..CapQuota::NONE },
+                },
+            ),
+            (
+                "grant module a all",
+                Command::Grant {
+                    object: CapObject::Module(name("a")),
+                    rights: right::STATUS | right::UNLOAD | right::CONTROL,
+                    quota: CapQuota::NONE,
+                },
+            ),
+            ("revoke 3", Command::Revoke { capability: 3, rights: right::ALL }),
+            ("revoke 3 refine", Command::Revoke { capability: 3, rights: right::REFINE }),
+            ("receipt a", Command::Receipt { name: name("a") }),
             ("modunload a", Command::ModUnload { name: name("a"), drain_ms: DRAIN_MS_DEFAULT }),
             ("modunload a --deadline 2500", Command::ModUnload { name: name("a"), drain_ms: 2500 }),
             ("modstat", Command::ModStat),
@@ -370,6 +520,9 @@ mod tests {
         let cases = [
             ("frobnicate x", "error: command frobnicate: unknown; `help` lists the commands (ENOSYS)"),
             ("modload", "error: modload: needs NAME (EINVAL)"),
+            ("grant domain fly", "error: grant fly: no such right (EINVAL)"),
+            ("grant house", "error: grant house: not domain, interface or module (EINVAL)"),
+            ("revoke", "error: revoke: needs CAP (EINVAL)"),
             ("modload a b c", "error: modload c: not expected here (EINVAL)"),
             ("modunload a --deadline", "error: modunload: needs --deadline MS (EINVAL)"),
             ("modunload a --deadline 60001", "error: modunload 60001: out of range (ERANGE)"),

@@ -4,6 +4,7 @@
 use core::fmt::{self, Display, Write};
 
 use strata_protocol::ModuleName;
+use strata_protocol::capability::{CapObject, CapRow, NO_QUOTA, ReceiptRow, right};
 use strata_protocol::linker::{
     AliasKind, AliasRow, Binding, DomainRow, LedgerRow, ModuleRow, ModuleState, ThreadRow, ThreadState,
 };
@@ -143,6 +144,70 @@ impl Row for LedgerRow {
     }
 }
 
+struct Rights(u16);
+
+impl Display for Rights {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (word, _) in right::WORDS.iter().filter(|(_, bit)| self.0 & bit != 0) {
+            write!(out, "{separator}{word}")?;
+            separator = ",";
+        }
+        Ok(())
+    }
+}
+
+/// What is in use, and of how much: `2/5`, or `2` where nothing bounds it.
+struct Used(u32, u32);
+
+impl Display for Used {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text: strata_protocol::Text<24> = match *self {
+            Self(used, NO_QUOTA) => strata_protocol::Text::format(format_args!("{used}")),
+            Self(used, quota) => strata_protocol::Text::format(format_args!("{used}/{quota}")),
+        };
+        out.pad(&text)
+    }
+}
+
+impl Row for CapRow {
+    fn header(out: &mut dyn Write) -> fmt::Result {
+        let (object, about) = ("OBJECT", "ABOUT");
+        write!(out, "{:>6} {:>6} {object:9} {about:24} ", "CAP", "PARENT")?;
+        write!(out, "{:>8} {:>9} {:>8} RIGHTS", "MODULES", "FRAMES", "SYMBOLS")
+    }
+
+    fn row(&self, _index: u32, out: &mut dyn Write) -> fmt::Result {
+        let (object, about) = match &self.object {
+            CapObject::Domain => ("domain", "-"),
+            CapObject::Interface(prefix) => ("interface", prefix.as_str()),
+            CapObject::Module(name) => ("module", or_dash(name)),
+        };
+        write!(out, "{:>6} ", self.capability)?;
+        match self.parent {
+            Some(parent) => write!(out, "{parent:>6}")?,
+            None => write!(out, "{:>6}", "-")?,
+        }
+        write!(out, " {object:9} {about:24} {:>8} ", Used(self.modules, self.quota.modules))?;
+        let frames = Used(self.frames, self.quota.frames);
+        write!(out, "{frames:>9} {:>8} {}", Used(self.symbols, self.quota.symbols), Rights(self.rights))
+    }
+}
+
+impl Row for ReceiptRow {
+    fn header(out: &mut dyn Write) -> fmt::Result {
+        let (symbol, right, bound) = ("SYMBOL", "RIGHT", "BOUND");
+        write!(out, "{symbol:32} {right:12} {:>6} {bound:24} STATE", "CAP")
+    }
+
+    fn row(&self, _index: u32, out: &mut dyn Write) -> fmt::Result {
+        let state = if self.revoked { "revoked" } else { "in-force" };
+        let (right, bound) = (right::WORDS.iter().find(|(_, bit)| *bit == self.right), or_dash(&self.bound));
+        let right = right.map_or("?", |(word, _)| word);
+        write!(out, "{:32} {right:12} {:>6} {bound:24} {state}", self.symbol, self.capability)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,7 +289,31 @@ mod tests {
             window: 0,
         };
         let ledger = LedgerRow { owner: name, frames: 0, capabilities: 0, slots: 0, untyped_bytes: 0 };
-        for (header, line) in [text(&thread), text(&domain), text(&ledger)] {
+        let capability = CapRow {
+            capability: 258,
+            parent: None,
+            object: CapObject::Domain,
+            rights: right::LOAD | right::CALL,
+            quota: strata_protocol::capability::CapQuota {
+                modules: 2,
+                ..strata_protocol::capability::CapQuota::NONE
+            },
+            modules: 1,
+            frames: 12,
+            symbols: 0,
+        };
+        let receipt = ReceiptRow {
+            symbol: SymbolName::cut("bus_space_read_4"),
+            right: right::REFINE,
+            capability: 3,
+            bound: ModuleName::default(),
+            revoked: true,
+        };
+        let (_, line) = text(&capability);
+        assert_eq!(words(&line), ["258", "-", "domain", "-", "1/2", "12", "0", "call,load"]);
+        assert_eq!(words(&text(&receipt).1), ["bus_space_read_4", "refine", "3", "-", "revoked"]);
+        for (header, line) in [text(&capability), text(&receipt), text(&thread), text(&domain), text(&ledger)]
+        {
             assert_eq!(words(&header).len(), words(&line).len(), "{header}");
         }
     }

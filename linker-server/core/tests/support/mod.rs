@@ -13,9 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use linker_core::{
-    Action, AliasFacts, AliasKind, Binding, Branch, Command, CommitError, ImportFacts, LinkDomain, LinkPlan,
-    LoadOptions, ModuleFacts, ModuleId, Name, PlanError, Reference, ReferenceKind, Referent, Refused, Source,
-    TextSpace, Va, affix, commit, forget, plan_base, plan_load, plan_unload, revert,
+    Action, AliasFacts, AliasKind, Binding, Branch, Capabilities, CapabilityId, Command, CommitError, Grant,
+    ImportFacts, LinkDomain, LinkPlan, LoadOptions, ModuleFacts, ModuleId, Name, PlanError, Reference,
+    ReferenceKind, Referent, Refused, Rights, Source, TextSpace, Va, affix, commit, forget, plan_base,
+    plan_load, plan_revoke, plan_unload, revert,
 };
 
 pub const BASE: u64 = 0x1000_0000;
@@ -341,6 +342,10 @@ impl World {
         while let Some(at) = next {
             assert!(ran.len() < 32, "a call comes back");
             let implementation = self.follow(at);
+            if self.is_denied(implementation) {
+                ran.push("denied".into());
+                break;
+            }
             let (id, image) = self
                 .images
                 .iter()
@@ -366,6 +371,9 @@ impl World {
         let mut target = Branch::decode(word(at)).expect("a call site holds a branch").target(at);
         loop {
             let first = word_or(&self.text, target);
+            if self.is_denied(target) {
+                return target;
+            }
             if first == 0xd53b_d050 {
                 // A gate: the call is its sixth word.
                 let call = target.plus(20);
@@ -381,6 +389,43 @@ impl World {
                 return target;
             }
         }
+    }
+
+    /// Whether the stub of a right that was revoked stands here: `mov w17, #1` is its second word.
+    fn is_denied(&self, at: Va) -> bool {
+        at.0 & 0xff00_0000 == LINKER_TEXT && word_or(&self.text, at.plus(4)) == 0x5280_0031
+    }
+
+    /// Loads an image by a capability, with others presented.
+    pub fn load_by(
+        &mut self,
+        image: &Image,
+        table: &Capabilities,
+        loader: CapabilityId,
+        presented: &[CapabilityId],
+    ) -> Result<ModuleId, LoadError> {
+        let mut image = self.place(image);
+        let options =
+            LoadOptions { rights: Rights::presented(table, loader, presented), ..LoadOptions::default() };
+        plan_load(&self.domain, &mut image, &options, &mut self.plan).map_err(LoadError::Plan)?;
+        self.write_image(&image);
+        affix(&mut self.plan, &mut self.domain, &mut self.text).map_err(LoadError::Commit)?;
+        self.images.push((self.plan.module(), image));
+        self.commit().map_err(LoadError::Commit)?;
+        Ok(self.plan.module())
+    }
+
+    /// Revokes, at once, every binding that no capability of the table allows any more.
+    pub fn revoke(&mut self, table: &Capabilities) -> Result<(), LoadError> {
+        let holds = |grant: &Grant, symbol: &Name| table.allows(grant.by, symbol, grant.right);
+        plan_revoke(&self.domain, holds, &mut self.plan).map_err(LoadError::Plan)?;
+        self.commit().map_err(LoadError::Commit)
+    }
+
+    /// The trace of a module's own call site.
+    pub fn call_of(&self, module: ModuleId, reference: usize) -> String {
+        let (_, image) = self.images.iter().find(|(id, _)| *id == module).unwrap();
+        self.trace(image.site(reference))
     }
 
     /// The trace of the base image's first call of a symbol.

@@ -2,6 +2,7 @@
 
 mod bench;
 mod bus;
+mod capabilities;
 mod commands;
 mod images;
 mod layers;
