@@ -42,6 +42,12 @@ fn with_kernel<R>(work: impl FnOnce(&mut Kernel<Hardware>, bool) -> R) -> R {
     result
 }
 
+/// Does another core wait to get in?
+#[inline(always)]
+pub(crate) fn is_wanted() -> bool {
+    KERNEL.lock.is_wanted()
+}
+
 /// The kernel.
 ///
 /// # Safety

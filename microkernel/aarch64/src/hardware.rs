@@ -3,7 +3,7 @@ use crate::cache::{self, address};
 use crate::interrupts::Interrupts;
 use crate::registers;
 use crate::uart::Uart;
-use crate::{fpu, lock, tables};
+use crate::{entry, fpu, lock, tables};
 use microkernel_abi::SMP;
 use microkernel_core::{CacheOp, CoreId, IRQ_COME, IRQ_RESCHEDULE, IRQ_TICK, Machine, Remote, TICK_US};
 
@@ -165,8 +165,8 @@ impl Machine for Hardware {
 
     #[inline(always)]
     fn irq_waiting(&self) -> bool {
-        // ISR_EL1.I.
-        registers::isr_el1() & 1 << 7 != 0
+        // ISR_EL1.I; or another core waits at the door, perhaps with an interrupt.
+        registers::isr_el1() & 1 << 7 != 0 || entry::is_wanted()
     }
 
     fn irq_raise(&mut self, irq: u64, core: u64) {

@@ -40,6 +40,13 @@ impl TicketLock {
         }
     }
 
+    /// Does another core wait? Only the owner asks.
+    #[inline(always)]
+    pub(crate) fn is_wanted(&self) -> bool {
+        // Relaxed: a core that is seen at the next look is soon enough.
+        SMP && self.next.load(Ordering::Relaxed) != self.serving.load(Ordering::Relaxed).wrapping_add(1)
+    }
+
     /// Lets the next one in. Only the owner calls this.
     #[inline(always)]
     pub(crate) fn release(&self) {

@@ -86,7 +86,7 @@ pub trait Machine {
     fn irq_trigger(&mut self, irq: u64, edge: bool);
     /// Sets which core a shared interrupt goes to.
     fn irq_route(&mut self, irq: u64, core: CoreId);
-    /// Is any unmasked interrupt waiting for the processor?
+    /// Is any unmasked interrupt waiting for the processor, or another core to get into the kernel?
     fn irq_waiting(&self) -> bool;
     /// Raises a software interrupt on a core.
     fn irq_raise(&mut self, irq: u64, core: u64);
