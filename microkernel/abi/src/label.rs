@@ -10,6 +10,9 @@ const SHIFT: u64 = if SMP { 1 } else { 0 };
 /// A method that this profile does not have: no object answers to this label.
 const ABSENT: u64 = (1 << 52) - 1;
 
+/// The last label of the profile.
+pub const LAST: u64 = if SMP { IRQ_ISSUE_IRQ_HANDLER_TRIGGER_CORE } else { IRQ_ISSUE_SGI_SIGNAL };
+
 pub const INVALID_INVOCATION: u64 = 0;
 pub const UNTYPED_RETYPE: u64 = 1;
 pub const TCB_READ_REGISTERS: u64 = 2;

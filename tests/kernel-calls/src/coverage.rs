@@ -1,8 +1,8 @@
 //! What was invoked, and what the kernel said.
-use microkernel_abi::label;
+use microkernel_abi::{SMP, label};
 
 /// Labels that are counted: 0 and every one that there is.
-pub const LABELS: usize = label_index(label::IRQ_ISSUE_SGI_SIGNAL) + 1;
+pub const LABELS: usize = label_index(label::LAST) + 1;
 /// Answers that are counted: success and every error.
 pub const ANSWERS: usize = 11;
 
@@ -139,6 +139,8 @@ pub const fn label_name(label: usize) -> &'static str {
         label::ASID_POOL_ASSIGN => "ASIDPool_Assign",
         label::IRQ_ISSUE_IRQ_HANDLER_TRIGGER => "IRQControl_GetTrigger",
         label::IRQ_ISSUE_SGI_SIGNAL => "IRQControl_IssueSGISignal",
+        label::IRQ_ISSUE_IRQ_HANDLER_TRIGGER_CORE if SMP => "IRQControl_GetTriggerCore",
+        label::TCB_SET_AFFINITY if SMP => "TCB_SetAffinity",
         _ => "(no such label)",
     }
 }
