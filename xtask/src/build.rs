@@ -136,11 +136,15 @@ pub(crate) fn checked(workspace: &Workspace) -> Result<PathBuf> {
     std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
     let _step = progress::step("building the kernel that checks itself");
     let (kernel, root) = (workspace.only(Role::Kernel)?, workspace.only(Role::RootTest)?);
-    let folder = workspace.target.join("check");
-    let feature = format!("{}/check", kernel.name);
+    let is_smp = workspace.model.is_smp();
+    let folder = workspace.target.join(if is_smp { "check-smp" } else { "check" });
+    let mut features = format!("{}/check", kernel.name);
+    if is_smp {
+        features.push_str(&format!(",{}/smp", kernel.name));
+    }
     let mut command = cargo::cargo(workspace, "build");
     command.args(["--release", "--quiet", "--target", KERNEL_TARGET, "-p", &kernel.name]);
-    command.args(["--features", &feature]).arg("--target-dir").arg(&folder);
+    command.args(["--features", &features]).arg("--target-dir").arg(&folder);
     cargo::run(&mut command)?;
     cargo::build(workspace, USER_TARGET, [root.name.as_str()], &[])?;
     let bin = kernel.bins.first().with_context(|| format!("{} has no binary", kernel.name))?;

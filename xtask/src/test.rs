@@ -14,6 +14,13 @@ use crate::{out_dir, progress, run, tidy};
 /// The package whose test boots the target: it needs the images and runs last.
 const ON_TARGET: &str = "on-target";
 
+/// The filter that means the kernel, all of it and nothing else.
+const KERNEL: &str = "kernel";
+/// What has host tests that hold the kernel or its tests.
+const KERNEL_PACKAGES: &[&str] = &["microkernel-abi", "microkernel-core", "kernel-calls", "cache-lint"];
+/// Cores of the profile for several.
+const SMP_CORES: u32 = 4;
+
 /// The plugin package.
 const CACHE_LINT: &str = "cache-lint";
 
@@ -42,6 +49,9 @@ pub(crate) struct TestArgs {
 /// `x test`.
 pub(crate) fn test(workspace: &Workspace, args: &TestArgs) -> Result<ExitCode> {
     let (host, target) = (!args.target && !args.list, !args.host);
+    if args.filters == [KERNEL] {
+        return kernel(workspace, host, target);
+    }
     let checks = args.filters.is_empty() && host && target;
     let mut results = Results::default();
     if checks {
@@ -68,7 +78,31 @@ pub(crate) fn test(workspace: &Workspace, args: &TestArgs) -> Result<ExitCode> {
         if checks {
             results.add("demos", || run::demos(workspace, images));
         }
-        results.add("on-target tests", || on_target_tests(workspace, images, args));
+        results.add("on-target tests", || on_target_tests(workspace, Some(images), args));
+    }
+    Ok(results.finish())
+}
+
+/// `x test kernel`: what holds the kernel, on the host and on the target, for one core and for several.
+fn kernel(workspace: &Workspace, host: bool, target: bool) -> Result<ExitCode> {
+    let mut results = Results::default();
+    if host {
+        results.add("host tests of the kernel", || {
+            let mut command = cargo::cargo(workspace, "test");
+            cargo::run(command.args(KERNEL_PACKAGES.iter().flat_map(|name| ["-p", name])))
+        });
+    }
+    let args = TestArgs { filters: vec![format!("::{KERNEL}::")], host, target, list: false };
+    if target {
+        results.add("on-target tests of the kernel", || on_target_tests(workspace, None, &args));
+    }
+    // The Raspberry Pi's cores are what they are.
+    if target && workspace.model.gic.is_some() && !workspace.model.is_smp() {
+        let model = strata_host::model::Model { cores: SMP_CORES, ..workspace.model };
+        let several = Workspace { model, ..workspace.clone() };
+        results.add("on-target tests of the kernel for several cores", || {
+            on_target_tests(&several, None, &args)
+        });
     }
     Ok(results.finish())
 }
@@ -132,10 +166,11 @@ fn built_modules(workspace: &Workspace) -> Result<()> {
 }
 
 /// The runner is told where the images are.
-fn on_target_tests(workspace: &Workspace, images: &Images, args: &TestArgs) -> Result<()> {
+fn on_target_tests(workspace: &Workspace, images: Option<&Images>, args: &TestArgs) -> Result<()> {
     let kernel_tests = workspace.only(Role::RootTest)?;
     let kernel_images = build::with_root(workspace, &kernel_tests.name)?;
-    let tables = std::env::join_paths([&images.tables, &kernel_images.tables])?;
+    let folders = images.iter().map(|images| &images.tables).chain([&kernel_images.tables]);
+    let tables = std::env::join_paths(folders)?;
     let checked = build::checked(workspace)?;
     let plugins = plugins(workspace)?;
     let run = |filter: Option<&String>| -> Result<()> {
@@ -144,14 +179,17 @@ fn on_target_tests(workspace: &Workspace, images: &Images, args: &TestArgs) -> R
         if args.list {
             command.arg("--list");
         }
-        command.env("STRATA_IMAGE", &images.kernel_image).env("STRATA_IMAGES_DIR", &tables);
+        if let Some(images) = images {
+            command.env("STRATA_IMAGE", &images.kernel_image);
+            command.env("STRATA_AGENT_ELF", images.tables.join(AGENT));
+        }
+        command.env("STRATA_IMAGES_DIR", &tables);
         for (variable, plugin) in plugins.iter().flatten() {
             command.env(variable, plugin);
         }
         command.env("STRATA_MODULES", out_dir(workspace).join(build::STRIPPED));
-        command.env("STRATA_AGENT_ELF", images.tables.join(AGENT));
-        command.env("STRATA_CORES", images.model.cores.to_string());
-        command.envs(images.model.gic.map(|gic| ("STRATA_GIC", gic.to_string())));
+        command.env("STRATA_CORES", kernel_images.model.cores.to_string());
+        command.envs(kernel_images.model.gic.map(|gic| ("STRATA_GIC", gic.to_string())));
         command.env("STRATA_KERNEL_CHECKED_IMAGE", &checked);
         command.env("STRATA_KERNEL_TESTS_IMAGE", &kernel_images.kernel_image);
         command.env("STRATA_KERNEL_TESTS_ELF", cargo::product(workspace, USER_TARGET, &kernel_tests.name));

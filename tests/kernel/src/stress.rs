@@ -7,6 +7,7 @@
 //! again, and now and then makes everything anew. A seed replays.
 //!
 //! Boot arguments: `seed=N calls=N workers=N`; `trace=1` prints every answer instead of checking, for comparing kernels.
+use crate::bench::counter;
 use crate::env::{Env, SCRATCH, Thread, ok};
 use crate::{CHECKED, case, say};
 use core::arch::asm;
@@ -27,6 +28,8 @@ const WORKERS_MAX: usize = 4;
 const QUOTA: u64 = 100;
 /// Batches after which everything is made anew.
 const EPOCH: u64 = 12;
+/// Ticks of the counter without a call after which workers on other cores are at their end: many calls' time.
+const QUIET_TICKS: u64 = 20_000;
 /// Calls of a run that nobody gave a number.
 const CALLS_DEFAULT: u64 = 20_000;
 
@@ -191,6 +194,26 @@ fn check() -> (u64, u64, u64) {
     (capabilities, threads, entries)
 }
 
+/// Everybody else runs until nobody can.
+fn settle(env: &mut Env) {
+    // On this core that is as soon as the least urgent thread runs again.
+    env.set_priority(1);
+    let calls = || WORKERS.iter().map(|worker| worker.calls.load(Ordering::Relaxed)).sum::<u64>();
+    if env.boot_info.numNodes > 1 {
+        // On the others, when nothing has happened for long.
+        loop {
+            let (before, start) = (calls(), counter());
+            while counter() - start < QUIET_TICKS {
+                core::hint::spin_loop();
+            }
+            if calls() == before {
+                break;
+            }
+        }
+    }
+    env.set_priority(255);
+}
+
 /// A number among the boot arguments.
 fn argument(env: &Env, key: &str) -> Option<u64> {
     let text = core::str::from_utf8(env.boot_argument(key)?).ok()?;
@@ -275,11 +298,24 @@ impl Crew {
                 && ipc.seL4_TCB_SetSchedParams(thread.tcb, seL4_CapInitThreadTCB, 100, 10 + index as u64)
                     == 0
                 && ipc.seL4_TCB_SetFlags(thread.tcb, seL4_TCBFlag_fpuDisabled, 0).error == 0;
-            if !made {
+            let cores = env.boot_info.numNodes;
+            if !made || cores > 1 && !self.place(env, index, cores) {
                 return false;
             }
             env.start_on(index, thread, work, index as u64, 0);
         }
+        true
+    }
+
+    /// Puts a worker on the core that is its own.
+    #[cfg(feature = "smp")]
+    fn place(&self, env: &mut Env, index: usize, cores: u64) -> bool {
+        env.ipc.seL4_TCB_SetAffinity(self.workers[index].tcb, index as u64 % cores) == 0
+    }
+
+    /// There is one core.
+    #[cfg(not(feature = "smp"))]
+    fn place(&self, _: &mut Env, _: usize, _: u64) -> bool {
         true
     }
 
@@ -342,9 +378,7 @@ case! {
                 if !crew.start(env, count) {
                     break;
                 }
-                // Everybody else runs until nobody can.
-                env.set_priority(1);
-                env.set_priority(255);
+                settle(env);
                 if !trace {
                     let census = check();
                     checks += 1;

@@ -85,6 +85,10 @@ pub fn entries() -> Result<Vec<Entry>> {
     let truth = path(CALL_TRUTH).zip(path(MODULES));
     let mut entries = Vec::new();
     for (area, elf, image) in [("agent", AGENT_ELF, IMAGE), ("kernel", KERNEL_ELF, KERNEL_IMAGE)] {
+        // Whoever is after the kernel alone builds nothing else.
+        if area == "agent" && std::env::var_os(image).is_none() {
+            continue;
+        }
         let image = PathBuf::from(required(image)?);
         let elf = PathBuf::from(required(elf)?);
         let found = cases::read(Path::new(&elf))?;
