@@ -281,7 +281,8 @@ impl Call {
                 ]);
                 self.caps[0] = cnode;
             }
-            label::IRQ_ISSUE_IRQ_HANDLER_TRIGGER_CORE => {
+            // The profiles have one of these and the other's not: guards, because what is absent is one number.
+            other if other == label::IRQ_ISSUE_IRQ_HANDLER_TRIGGER_CORE => {
                 self.cptr = names.irq_control;
                 self.words[..5].copy_from_slice(&[
                     16 + random.below(32),
@@ -292,8 +293,8 @@ impl Call {
                 ]);
                 self.caps[0] = cnode;
             }
-            label::TCB_SET_AFFINITY => self.words[0] = random.below(5),
-            label::IRQ_ISSUE_SGI_SIGNAL => {
+            other if other == label::TCB_SET_AFFINITY => self.words[0] = random.below(5),
+            other if other == label::IRQ_ISSUE_SGI_SIGNAL => {
                 self.cptr = names.irq_control;
                 // Numbers that no core uses among its own.
                 self.words[..4].copy_from_slice(&[8 + random.below(9), random.below(9), slot(random), depth]);
