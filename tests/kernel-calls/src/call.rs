@@ -1,12 +1,12 @@
 //! One system call, drawn.
 use crate::Random;
 use microkernel_abi::message::MessageInfo;
-use microkernel_abi::{label, syscall};
+use microkernel_abi::{SMP, label, syscall};
 
 /// Message words that a call sets.
 pub const WORDS_MAX: usize = 8;
-/// Labels are drawn below this: a few more than there are in either profile.
-const LABELS_DRAWN: u64 = 55;
+/// Labels are drawn below this: one more than there are.
+const LABELS_DRAWN: u64 = label::LAST + 2;
 
 /// Slots that are looked at for a capability of some kind.
 const LOOKS_MAX: usize = 12;
@@ -222,6 +222,7 @@ impl Call {
             label::TCB_BIND_NOTIFICATION | label::IRQ_SET_IRQ_HANDLER => {
                 self.caps[0] = names.find(random, kind::NOTIFICATION, kind_of);
             }
+            label::TCB_SET_AFFINITY if SMP => self.words[0] = random.below(5),
             label::TCB_COPY_REGISTERS => {
                 self.words[0] = random.below(16);
                 self.caps[0] = names.find(random, kind::THREAD, kind_of);
@@ -281,20 +282,14 @@ impl Call {
                 ]);
                 self.caps[0] = cnode;
             }
-            // The profiles have one of these and the other's not: guards, because what is absent is one number.
-            other if other == label::IRQ_ISSUE_IRQ_HANDLER_TRIGGER_CORE => {
+            label::IRQ_ISSUE_IRQ_HANDLER_TRIGGER_CORE if SMP => {
                 self.cptr = names.irq_control;
-                self.words[..5].copy_from_slice(&[
-                    16 + random.below(32),
-                    random.below(2),
-                    slot(random),
-                    depth,
-                    random.below(5),
-                ]);
+                let irq = 34 + random.below(16);
+                let core = random.below(5);
+                self.words[..5].copy_from_slice(&[irq, random.below(2), slot(random), depth, core]);
                 self.caps[0] = cnode;
             }
-            other if other == label::TCB_SET_AFFINITY => self.words[0] = random.below(5),
-            other if other == label::IRQ_ISSUE_SGI_SIGNAL => {
+            label::IRQ_ISSUE_SGI_SIGNAL => {
                 self.cptr = names.irq_control;
                 // Numbers that no core uses among its own.
                 self.words[..4].copy_from_slice(&[8 + random.below(9), random.below(9), slot(random), depth]);
