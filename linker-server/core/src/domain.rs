@@ -5,7 +5,7 @@
 
 use heapless::Vec;
 
-use crate::alias::{AliasKind, AliasStack};
+use crate::alias::{AliasKind, AliasStack, Binding};
 use crate::branch::Va;
 use crate::load::ModuleFacts;
 use crate::name::Name;
@@ -339,6 +339,17 @@ impl LinkDomain {
             let into = at.0.checked_sub(gate.0).filter(|into| *into < GATE_SIZE)?;
             Some((gate, usize::try_from(into / 4).ok()?))
         })
+    }
+
+    /// The gates of a module.
+    pub fn gates(&self, module: ModuleId) -> impl Iterator<Item = Va> + '_ {
+        let aliases = self.module(module).map_or(&[][..], Module::aliases);
+        let of = move |symbol: &SymbolId| self.symbols[symbol.index()].stack.of(module);
+        aliases
+            .iter()
+            .filter_map(of)
+            .filter(|alias| alias.binding == Binding::Counted)
+            .map(|alias| alias.entry)
     }
 
     /// Whether an address is in linker-owned text that somebody owns.

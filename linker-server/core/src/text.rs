@@ -1,6 +1,6 @@
 //! Linker-owned text: the words of gates, address slots and veneers, and who owns which piece of it.
 
-use aarch64_reloc::NOP;
+pub use aarch64_reloc::NOP;
 use aarch64_reloc::insn::RET;
 
 use crate::LINKER_TEXT_SIZE_MAX;
@@ -66,6 +66,38 @@ pub fn landing_pad() -> [u32; LANDING_PAD_WORDS] {
         pair[1] = 0xfd40_0208 | number << 10 | number; // ldr d(8 + number), [x16, #8 * number]
     }
     words
+}
+
+/// Words of the exit tail.
+pub const EXIT_TAIL_WORDS: usize = 9;
+/// Bytes that it takes.
+pub const EXIT_TAIL_SIZE: u64 = 48;
+const _: () = assert!(EXIT_TAIL_WORDS as u64 * 4 <= EXIT_TAIL_SIZE);
+/// `seL4_SysSend` of the AArch64 ABI without MCS, as the immediate of a MOVN: -3.
+const SEND: u32 = 2;
+
+/// The words of the exit tail: where the gates of a leaving module go on once their record is popped.
+///
+/// It signals the notification in slot `signal` and returns. The result of the call may stand in x0 and x1 (AAPCS64 6.9),
+/// which are kept in x9 and x10 meanwhile; a send changes no other register.
+#[must_use]
+pub const fn exit_tail(signal: u16) -> [u32; EXIT_TAIL_WORDS] {
+    [
+        0xaa00_03e9,                        // mov x9, x0
+        0xaa01_03ea,                        // mov x10, x1
+        0xd280_0000 | (signal as u32) << 5, // movz x0, #signal
+        0xd280_0001,                        // movz x1, #0: no words
+        0x9280_0007 | SEND << 5,            // movn x7, #2
+        0xd400_0001,                        // svc #0
+        0xaa09_03e0,                        // mov x0, x9
+        0xaa0a_03e1,                        // mov x1, x10
+        RET,
+    ]
+}
+
+/// The word that stands at [`GATE_NOP_WORD`] of a gate while its module leaves: a branch to the exit tail.
+pub fn exit_branch(gate: Va, tail: Va) -> Result<Branch, OutOfRange> {
+    Branch::encode(gate.plus(GATE_NOP_WORD as u64 * 4), tail, false)
 }
 
 /// The words of an address slot: one branch that is patched like a call site.
@@ -185,7 +217,10 @@ impl LinkerText {
 mod tests {
     //! Goal: the words are the instructions that the comments say. Method: each field is taken apart again, by the
     //! rules of the Arm ARM; allocation is tried to the last unit.
-    use super::{GATE_CALL_WORD, GATE_NOP_WORD, GATE_SIZE, GATE_UNITS, LinkerText, gate, slot, veneer};
+    use super::{
+        GATE_CALL_WORD, GATE_NOP_WORD, GATE_SIZE, GATE_UNITS, LinkerText, exit_branch, exit_tail, gate,
+        landing_pad, slot, veneer,
+    };
     use crate::branch::{Branch, Va};
 
     const AT: Va = Va(0x1200_0030);
@@ -226,6 +261,25 @@ mod tests {
         }
         let branch = Branch::encode(AT, Va(AT.0 + 64), false).unwrap();
         assert_eq!(slot(branch)[0], branch.bits());
+    }
+
+    #[test]
+    fn the_ways_out_are_what_an_assembler_makes_of_them() {
+        let pad = landing_pad();
+        // tbz w17, #3, .+8; ldr d11, [x16, #24]; tbz w17, #7, .+8; ldr d15, [x16, #56]
+        assert_eq!((pad[6], pad[7], pad[14], pad[15]), (0x3618_0051, 0xfd40_0e0b, 0x3638_0051, 0xfd40_1e0f));
+        assert_eq!(pad[16], aarch64_reloc::insn::RET);
+        let tail = exit_tail(8);
+        // mov x0, #8; mov x7, #-3; svc #0
+        assert_eq!((tail[2], tail[4], tail[5]), (0xd280_0100, 0x9280_0047, 0xd400_0001));
+        // What is kept is what is given back.
+        assert_eq!(
+            [tail[0], tail[1], tail[6], tail[7]],
+            [0xaa00_03e9, 0xaa01_03ea, 0xaa09_03e0, 0xaa0a_03e1]
+        );
+        let branch = exit_branch(AT, Va(AT.0 + 0x1000)).unwrap();
+        assert!(!branch.links());
+        assert_eq!(branch.target(AT.plus(GATE_NOP_WORD as u64 * 4)), Va(AT.0 + 0x1000));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`start`] (from the start page to a link domain in service), [`linker`] (the state and
 //! the loop), [`requests`] and [`rows`] (what clients ask), [`turns`], [`load`] and [`commands`] (one
-//! at a time), [`caps`] (who may), [`faults`]; [`replies`], [`deadlines`], [`store`], [`trust`] and [`explain`] serve them.
+//! at a time), [`caps`] (who may), [`faults`]; [`exits`], [`replies`], [`deadlines`],
+//! [`store`], [`trust`] and [`explain`] serve them.
 #![no_std]
 #![cfg(target_arch = "aarch64")]
 #![allow(
@@ -13,6 +14,7 @@
 pub mod caps;
 pub mod commands;
 pub mod deadlines;
+pub mod exits;
 pub mod explain;
 pub mod faults;
 pub mod linker;

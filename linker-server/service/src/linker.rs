@@ -271,6 +271,7 @@ impl Linker<'_> {
         while let Some((purpose, ticket)) = self.deadlines.passed() {
             self.deadline(purpose, ticket);
         }
+        self.exited();
     }
 
     /// Starts what waits for its turn, as long as nothing is under way.

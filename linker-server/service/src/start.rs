@@ -11,12 +11,12 @@ use kmod::base::Permission;
 use kmod::{BaseError, BaseObject};
 use linker_books::queue::Queue;
 use linker_core::image::BaseSource;
-use linker_core::text::landing_pad;
+use linker_core::text::{exit_tail, landing_pad};
 use linker_core::{CommitError, LINKER_TEXT_SIZE_MAX, LinkDomain, LinkPlan, PlanError, Transaction, Va};
 use linker_core::{TextSpace, affix, commit, plan_base};
 use linker_space::domain::{
-    DomainError, DomainSpace, Grants, LANDING_PAD_AT, LINKER_TEXT_AT, SEGMENTS_MAX, Segment, ServerPlan,
-    WORKERS_MAX,
+    DomainError, DomainSpace, EXIT_TAIL_AT, Grants, LANDING_PAD_AT, LINKER_TEXT_AT, LINKER_TEXT_END,
+    SEGMENTS_MAX, Segment, ServerPlan, WORKERS_MAX,
 };
 use linker_space::objects::{ObjectError, Objects};
 use linker_space::text::Text;
@@ -24,8 +24,13 @@ use linker_space::vspace::Access;
 use linker_unwind::Scratch;
 use sel4_sys::seL4_CPtr;
 use strata_protocol::archive::{Archive, ArchiveError, Kind};
+use strata_protocol::domain::slot;
 use strata_protocol::start::{StartInfo, grant, region};
 use strata_protocol::timer::DeadlinePage;
+
+/// The slot that the exit tail signals, in the width of its instruction.
+const EXIT_SIGNAL: u16 = 8;
+const _: () = assert!(EXIT_SIGNAL as u64 == slot::EXIT_SIGNAL);
 
 /// Why the linker server cannot start. It does not go on.
 #[derive(Debug)]
@@ -117,7 +122,7 @@ pub fn start<'a>(
     let mut space = DomainSpace::make(objects, 0, DOMAIN_NAME, &segments, size)?;
 
     let Tables { link, plan, functions, scratch } = tables;
-    link.open(Va(LINKER_TEXT_AT), usize::try_from(LANDING_PAD_AT - LINKER_TEXT_AT).unwrap_or(0));
+    link.open(Va(LINKER_TEXT_AT), usize::try_from(LINKER_TEXT_END - LINKER_TEXT_AT).unwrap_or(0));
     let write = |at: Va, kind: RelocKind, slot: Va| {
         // SAFETY: the link domain has no thread yet.
         let field = unsafe { space.base_field(at.0, kind.width()) };
@@ -129,8 +134,10 @@ pub fn start<'a>(
     {
         let texts = space.texts.clone();
         let mut text = Text::new(objects, space.spaces, texts.into_iter());
-        for (at, word) in (LANDING_PAD_AT..).step_by(4).zip(landing_pad()) {
-            text.write(Va(at), word).map_err(|_| CommitError::Refused(Va(at)))?;
+        let tail = exit_tail(EXIT_SIGNAL);
+        let ways = [(LANDING_PAD_AT, &landing_pad()[..]), (EXIT_TAIL_AT, &tail[..])];
+        for (at, word) in ways.into_iter().flat_map(|(at, words)| (at..).step_by(4).zip(words)) {
+            text.write(Va(at), *word).map_err(|_| CommitError::Refused(Va(at)))?;
         }
         affix(plan, link, &mut text)?;
         commit(plan, link, &mut text)?;

@@ -283,7 +283,10 @@ impl Linker<'_> {
         let texts = self.texts();
         let mut text = Text::new(self.objects, self.space.spaces, texts.into_iter());
         match commit(self.plan, self.link, &mut text) {
-            Ok(()) => Event::Done,
+            Ok(()) => {
+                self.tell_exits(module);
+                Event::Done
+            }
             Err(error) => self.refuse(explain::commit(&name, &error)),
         }
     }
@@ -292,6 +295,7 @@ impl Linker<'_> {
         let texts = self.texts();
         let mut text = Text::new(self.objects, self.space.spaces, texts.into_iter());
         revert(self.plan, self.link, &mut text);
+        self.tell_exits(self.plan.module());
         Event::Done
     }
 

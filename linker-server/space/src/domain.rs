@@ -15,7 +15,7 @@ use heapless::Vec;
 use linker_books::ledger::Account;
 use linker_books::window::Window;
 use linker_core::LINKER_TEXT_SIZE_MAX;
-use linker_core::text::LANDING_PAD_SIZE;
+use linker_core::text::{EXIT_TAIL_SIZE, LANDING_PAD_SIZE};
 use sel4_sys::api_object::{
     seL4_ARM_VSpaceObject, seL4_CapTableObject, seL4_EndpointObject, seL4_NotificationObject,
 };
@@ -56,10 +56,15 @@ pub const ARRIVED_BADGE: u64 = caps::signal::FIRST << 8;
 /// Where the landing pad stands: at the end of linker-owned text, in front of which modules get theirs.
 pub const LANDING_PAD_AT: u64 = LINKER_TEXT_AT + LINKER_TEXT_SIZE_MAX as u64 - LANDING_PAD_SIZE;
 
-/// Whether an address is in the landing pad.
+/// Where the exit tail stands: in front of it.
+pub const EXIT_TAIL_AT: u64 = LANDING_PAD_AT - EXIT_TAIL_SIZE;
+/// One behind the linker-owned text that modules get.
+pub const LINKER_TEXT_END: u64 = EXIT_TAIL_AT;
+
+/// Whether an address is in the landing pad or the exit tail: whoever is there returns to x30 with SP as it is.
 #[must_use]
-pub const fn in_landing_pad(at: u64) -> bool {
-    at >= LANDING_PAD_AT && at - LANDING_PAD_AT < LANDING_PAD_SIZE
+pub const fn is_way_out(at: u64) -> bool {
+    at >= LINKER_TEXT_END && at < LINKER_TEXT_AT + LINKER_TEXT_SIZE_MAX as u64
 }
 
 /// Untyped memory for the objects of one link domain other than its base image.
@@ -199,6 +204,15 @@ impl DomainSpace {
             objects.copy_into(cnode, slot::EVENT_FIRST + event, DOMAIN_CNODE_BITS, notification, all)?;
         }
         let write = seL4_CapRights::write_only();
+        let exit = caps::linker_signal::EXIT;
+        objects.mint_into(
+            cnode,
+            slot::EXIT_SIGNAL,
+            DOMAIN_CNODE_BITS,
+            caps::slot::NOTIFICATION,
+            write,
+            exit,
+        )?;
         let log = caps::slot::LOG_SIGNAL;
         objects.copy_into(cnode, slot::LOG_SIGNAL, DOMAIN_CNODE_BITS, log, write)?;
 

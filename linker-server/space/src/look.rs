@@ -47,7 +47,7 @@ impl Code for Sight<'_> {
         if let Some((_, word)) = self.link.gate_word(Va(at)) {
             return Place::Gate(word);
         }
-        if self.link.is_linker_text(Va(at)) || crate::domain::in_landing_pad(at) {
+        if self.link.is_linker_text(Va(at)) || crate::domain::is_way_out(at) {
             return Place::Thunk;
         }
         Place::Nowhere

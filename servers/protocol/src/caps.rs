@@ -61,6 +61,8 @@ pub mod linker_signal {
     pub const DEADLINE: u64 = super::signal::FIRST;
     /// A worker has finished a command.
     pub const WORKER_DONE: u64 = super::signal::FIRST << 1;
+    /// A thread has left a module that is leaving.
+    pub const EXIT: u64 = super::signal::FIRST << 2;
 }
 
 /// Badge bits of the log server's notification.

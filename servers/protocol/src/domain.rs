@@ -186,6 +186,8 @@ pub mod slot {
     pub const EVENT_FIRST: u64 = 4;
     /// How many event notifications there are besides [`HOLD`].
     pub const EVENTS: u64 = 4;
+    /// The linker server's notification, badged for the last exit from a module: gates of a leaving module signal it.
+    pub const EXIT_SIGNAL: u64 = EVENT_FIRST + EVENTS;
     /// First of the slots that the linker server hands to servers and workers (see `ServerStart`).
     pub const FIRST_DYNAMIC: u64 = 16;
     /// Slots of one thread.
