@@ -104,15 +104,28 @@ fn take_interrupts(kernel: &mut Kernel<Hardware>) {
 extern "C" fn kernel_syscall(x0: u64, x1: u64, x2: u64, x3: u64, x4: u64, x5: u64, _: u64, x7: u64) -> u64 {
     let core = this_core();
     KERNEL.lock.acquire(|| serve(core));
-    // SAFETY: the lock is this core's; the reference ends before `general_syscall` makes its own.
+    // SAFETY: the lock is this core's; the reference ends before `fast_with_access` or `general_syscall` makes its own.
     let kernel = unsafe { kernel() };
     let holds = kernel.enter(core);
     let message = Message { capability: x0, info: x1, words: [x2, x3, x4, x5] };
     if holds && let Some(tcb) = kernel.fast_syscall(x7, message) {
+        if kernel.access_differs(tcb) {
+            return fast_with_access(tcb);
+        }
         KERNEL.lock.release();
         return Tcb::context(tcb);
     }
     general_syscall(holds)
+}
+
+/// The end of the short way to a thread that has something lent, or from one. The lock is this core's already.
+#[inline(never)]
+fn fast_with_access(tcb: Tcb) -> u64 {
+    // SAFETY: `kernel_syscall`, the only caller, has the lock and no reference any more.
+    let kernel = unsafe { kernel() };
+    kernel.switch_access(tcb);
+    KERNEL.lock.release();
+    Tcb::context(tcb)
 }
 
 /// A system call the general way. The lock is this core's already.

@@ -44,7 +44,7 @@ struct Next {
 
 impl<M: Machine> Kernel<M> {
     /// Does a system call the short way. `None`: nothing has changed, and [`Kernel::syscall`] and [`Kernel::leave`]
-    /// are to do it. Otherwise everything is done, and this thread runs.
+    /// are to do it. Otherwise all is done but what [`Kernel::access_differs`] says, and this thread runs.
     #[inline(always)]
     pub fn fast_syscall(&mut self, number: u64, message: Message) -> Option<Tcb> {
         match number.cast_signed() {
@@ -146,19 +146,21 @@ impl<M: Machine> Kernel<M> {
         self.set(tcb, STATE, State::Running as u64);
         self.core_mut().current = Some(tcb);
         self.enter_space(space);
-        let core = self.core();
-        if core.fpu_open || core.timer_open || core.fpu_owner == Some(tcb) || self.get(tcb, BOUND) != 0 {
-            return self.fast_access(tcb);
-        }
         tcb
     }
 
-    /// What a thread may use that the one before may not, or the other way round.
-    #[inline(never)]
-    fn fast_access(&mut self, tcb: Tcb) -> Tcb {
+    /// After the short way: may the thread that runs now use something that the one before might not, or the other way
+    /// round? Then [`Kernel::switch_access`] is still to be called.
+    #[inline(always)]
+    pub fn access_differs(&self, tcb: Tcb) -> bool {
+        let core = self.core();
+        core.fpu_open || core.timer_open || core.fpu_owner == Some(tcb) || self.get(tcb, BOUND) != 0
+    }
+
+    /// Opens and closes what is lent to single threads: floating point and the physical timer.
+    pub fn switch_access(&mut self, tcb: Tcb) {
         self.switch_fpu(tcb);
         self.update_timer_access(tcb);
-        tcb
     }
 
     /// Appends a receiver to an endpoint where nobody or others like it wait.

@@ -148,6 +148,9 @@ impl World {
             let message = Message { capability: cptr, info: info.0, words };
             if let Some(next) = self.k.fast_syscall(number.cast_unsigned(), message) {
                 *if number == syscall::CALL { calls } else { replies } += 1;
+                if self.k.access_differs(next) {
+                    self.k.switch_access(next);
+                }
                 assert_eq!(self.k.current(), Some(next));
                 return Some(next);
             }
