@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail};
 use clap::Args;
+use strata_host::model::Model;
 
 use crate::build::{self, Images};
 use crate::cargo::{self, KERNEL_TARGET, USER_TARGET};
@@ -44,7 +45,19 @@ pub(crate) struct TestArgs {
     /// List the on-target cases.
     #[arg(long)]
     list: bool,
+    /// All on-target cases on all boards: without it there are a few more for the virt machine with a GICv3.
+    #[arg(long, conflicts_with_all = ["filters", "host", "list"])]
+    all: bool,
 }
+
+/// The machine that everything runs on, by its name in tests.
+const DEFAULT_MACHINE: &str = "virt";
+
+/// The other machines.
+const OTHER_MACHINES: &[(&str, Option<u32>)] = &[("qemu-virt", Some(3)), ("raspi3", None), ("raspi4", None)];
+
+/// Cases that look at what differs between boards: interrupts, timers, bus errors, how the kernel is entered.
+const BOARD_CASES: &[&str] = &["irq_", "fault_hole", "hole_with_xh", "::host::"];
 
 /// `x test`.
 pub(crate) fn test(workspace: &Workspace, args: &TestArgs) -> Result<ExitCode> {
@@ -79,6 +92,10 @@ pub(crate) fn test(workspace: &Workspace, args: &TestArgs) -> Result<ExitCode> {
             results.add("demos", || run::demos(workspace, images));
         }
         results.add("on-target tests", || on_target_tests(workspace, Some(images), args));
+        // Whoever asks for one machine gets that one.
+        if (checks || args.all) && workspace.model.name() == DEFAULT_MACHINE {
+            results.add("other boards", || other_machines(workspace, args.all));
+        }
     }
     Ok(results.finish())
 }
@@ -92,13 +109,13 @@ fn kernel(workspace: &Workspace, host: bool, target: bool) -> Result<ExitCode> {
             cargo::run(command.args(KERNEL_PACKAGES.iter().flat_map(|name| ["-p", name])))
         });
     }
-    let args = TestArgs { filters: vec![format!("::{KERNEL}::")], host, target, list: false };
+    let args = TestArgs { filters: vec![format!("::{KERNEL}::")], host, target, list: false, all: false };
     if target {
         results.add("on-target tests of the kernel", || on_target_tests(workspace, None, &args));
     }
     // The Raspberry Pi's cores are what they are.
     if target && workspace.model.gic.is_some() && !workspace.model.is_smp() {
-        let model = strata_host::model::Model { cores: SMP_CORES, ..workspace.model };
+        let model = Model { cores: SMP_CORES, ..workspace.model };
         let several = Workspace { model, ..workspace.clone() };
         results.add("on-target tests of the kernel for several cores", || {
             on_target_tests(&several, None, &args)
@@ -214,6 +231,26 @@ fn plugins(workspace: &Workspace) -> Result<Option<[(&'static str, PathBuf); 2]>
     let built =
         |name: &str| workspace.target.join("release").join(format!("lib{}.so", name.replace('-', "_")));
     Ok(Some([("STRATA_CACHE_LINT", built(CACHE_LINT)), ("STRATA_CALL_TRUTH", built(CALL_TRUTH))]))
+}
+
+/// The demos and some cases, or all of them, on the machines that have not had them yet.
+fn other_machines(workspace: &Workspace, all: bool) -> Result<()> {
+    for (board, gic) in OTHER_MACHINES {
+        let model = Model::new(board, *gic, 1)?;
+        // Another board's images are another build.
+        if !all && model.board.name != workspace.model.board.name {
+            continue;
+        }
+        let _step = progress::step(model.name());
+        let workspace = Workspace { model, ..workspace.clone() };
+        let images = build::all(&workspace)?;
+        run::demos(&workspace, &images)?;
+        let cases = if all { &[][..] } else { BOARD_CASES };
+        let filters = cases.iter().map(|case| (*case).to_owned()).collect();
+        let args = TestArgs { filters, host: false, target: true, list: false, all };
+        on_target_tests(&workspace, Some(&images), &args)?;
+    }
+    Ok(())
 }
 
 fn lint_host(workspace: &Workspace) -> Result<()> {

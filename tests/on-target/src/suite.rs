@@ -78,11 +78,11 @@ pub fn entries() -> Result<Vec<Entry>> {
     let seed = number(SEED, SEED_DEFAULT)?;
     let patience = u32::try_from(number(PATIENCE, 1)?.max(1)).context("too much patience")?;
     let model = model()?;
-    // The lint knows the memory of the virt machine only.
+    // The plugins know the virt machine only, and report when the machine ends its emulator itself.
     let lint = std::env::var_os(CACHE_LINT).map(PathBuf::from).filter(|_| model.gic.is_some());
     let checked = PathBuf::from(required(KERNEL_CHECKED_IMAGE)?);
     let path = |name| std::env::var_os(name).map(PathBuf::from);
-    let truth = path(CALL_TRUTH).zip(path(MODULES));
+    let truth = path(CALL_TRUTH).zip(path(MODULES)).filter(|_| model.gic.is_some());
     let mut entries = Vec::new();
     for (area, elf, image) in [("agent", AGENT_ELF, IMAGE), ("kernel", KERNEL_ELF, KERNEL_IMAGE)] {
         // Whoever is after the kernel alone builds nothing else.
@@ -105,6 +105,12 @@ pub fn entries() -> Result<Vec<Entry>> {
         }));
     }
     Ok(entries)
+}
+
+/// The image of the whole system and the machine that it is for, where there is one.
+pub fn system() -> Result<Option<(PathBuf, Model)>> {
+    let Some(image) = std::env::var_os(IMAGE) else { return Ok(None) };
+    Ok(Some((PathBuf::from(image), model()?)))
 }
 
 fn model() -> Result<Model> {

@@ -6,7 +6,8 @@
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use on_target::suite::{Entry, SEED, entries};
+use on_target::entry;
+use on_target::suite::{Entry, SEED, entries, system};
 use on_target::verdict::Verdict;
 
 /// Machines at once: a boot keeps one core busy.
@@ -16,13 +17,22 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(BOOTS);
     let nocapture = arguments.nocapture;
-    match entries() {
-        Ok(entries) => {
+    match entries().and_then(|entries| Ok((entries, system()?))) {
+        Ok((entries, system)) => {
             let trials = entries.into_iter().map(|entry| {
                 // What the lint is to flag proves nothing without it: listed as ignored, in the open.
                 let ignored = entry.is_for_lint() && entry.lint.is_none();
                 Trial::test(entry.name.clone(), move || run(&entry, nocapture)).with_ignored_flag(ignored)
             });
+            let stories = system.map(|(image, model)| {
+                entry::stories(model).into_iter().map(move |(name, story)| {
+                    let (name, image) = (format!("{}::host::{name}", model.name()), image.clone());
+                    Trial::test(name, move || {
+                        story(&image, model).map_err(|error| format!("{error:#}").into())
+                    })
+                })
+            });
+            let trials = trials.chain(stories.into_iter().flatten());
             libtest_mimic::run(&arguments, trials.collect()).exit_code()
         }
         Err(error) => {
