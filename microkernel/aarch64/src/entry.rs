@@ -249,7 +249,14 @@ pub fn run(
 /// A core beyond the first takes part from here on; there is a kernel.
 #[cfg(feature = "smp")]
 pub(crate) fn join() -> ! {
-    go(entry(|kernel, _| assert!(kernel.m.join(), "the interrupt controller has nothing for this core")))
+    let core = this_core();
+    KERNEL.lock.acquire(|| serve(core));
+    // SAFETY: the lock is this core's; the reference ends with the statement.
+    let joined = unsafe { kernel() }.m.join();
+    KERNEL.lock.release();
+    assert!(joined, "the interrupt controller has nothing for this core");
+    // What others have asked of this core's interrupts so far is done at this entry: after they were all masked.
+    go(entry(|_, _| {}))
 }
 
 /// Runs a thread.
