@@ -1,7 +1,7 @@
 //! The errno-like words of the requirements, so that each error of the core names one.
 
 /// An error word and its number (NetBSD's numbers).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(i32)]
 #[allow(missing_docs, reason = "the words are their own documentation; errno(2) has the long form")]
 pub enum Errno {

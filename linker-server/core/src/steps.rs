@@ -52,7 +52,7 @@ pub enum Step {
 }
 
 /// What the server does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Copy the image into memory of one's own. Answer: `Done` or `Refused` (nothing is held then).
     Copy,
@@ -99,7 +99,7 @@ pub enum Action {
 }
 
 /// What came of an action, or came from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// The action was carried out.
     Done,
@@ -185,7 +185,7 @@ pub enum Outcome {
 }
 
 /// A thread that a drain found inside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Blocker {
     /// The thread's number in its link domain.
     pub thread: u32,

@@ -107,7 +107,7 @@ use crate::BLOCKERS_MAX;
 use crate::errno::Errno;
 pub use crate::steps::{Action, Blocker, Cause, Command, Event, Outcome, Step, Why};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
     Idle,
     Load,
@@ -120,6 +120,9 @@ enum Kind {
 pub struct Busy;
 
 /// The one transaction of a link domain.
+///
+/// It can be copied and compared so that a checker can visit every state of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Transaction {
     kind: Kind,
     step: Step,

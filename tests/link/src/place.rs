@@ -39,8 +39,8 @@ impl Placement {
     fn address(&self, target: Target) -> u64 {
         match target {
             Target::Section(kind, offset) => self.addresses[kind.index()] + offset,
-            Target::Super(index) => GRANTED + 16 * index as u64,
-            Target::Import(index) => GRANTED + 0x1_0000 + 16 * index as u64,
+            Target::Super(index) => granted_super(index),
+            Target::Import(index) => granted_import(index),
         }
     }
 }
@@ -72,14 +72,26 @@ pub fn load(module: &Object<'_>, rulings: &[Ruling]) -> Result<bool, String> {
         let Ok(after) = relocated(module, kind, &at) else {
             return Ok(false);
         };
-        let before = module.section(kind).map_or(&[][..], |section| section.bytes);
-        let here = rulings.iter().filter(|ruling| ruling.section == kind);
-        check_bytes(before, &after, here.clone())?;
-        for ruling in here {
-            check_field(&after, ruling, &at, module)?;
-        }
+        check_section(module, kind, &after, rulings, &at)?;
     }
     Ok(true)
+}
+
+/// O1, O2 and O3 of one section: what it has become, whoever has linked it.
+///
+/// # Errors
+/// The oracle that does not hold.
+pub fn check_section(
+    module: &Object<'_>,
+    kind: SectionKind,
+    after: &[u8],
+    rulings: &[Ruling],
+    at: &Placement,
+) -> Result<(), String> {
+    let before = module.section(kind).map_or(&[][..], |section| section.bytes);
+    let here = rulings.iter().filter(|ruling| ruling.section == kind);
+    check_bytes(before, after, here.clone())?;
+    here.into_iter().try_for_each(|ruling| check_field(after, ruling, at, module))
 }
 
 /// O1 and O2, from the rulings and the masks of the Arm ARM.
@@ -118,13 +130,23 @@ fn check_field(bytes: &[u8], ruling: &Ruling, at: &Placement, module: &Object<'_
     }
 }
 
+/// Where the alias below the one with this index is said to be.
+#[must_use]
+pub const fn granted_super(index: usize) -> u64 {
+    GRANTED + 16 * index as u64
+}
+
+/// Where the symbol of the import with this index is said to be.
+#[must_use]
+pub const fn granted_import(index: usize) -> u64 {
+    GRANTED + 0x1_0000 + 16 * index as u64
+}
+
 fn granted(name: &str, module: &Object<'_>) -> Option<u64> {
-    if let Some(below) = name.strip_prefix("super_") {
-        let index = module.aliases().position(|alias| alias.name == below)?;
-        return Some(GRANTED + 16 * index as u64);
+    match name.strip_prefix("super_") {
+        Some(below) => module.aliases().position(|alias| alias.name == below).map(granted_super),
+        None => module.imports().position(|import| import.name == name).map(granted_import),
     }
-    let index = module.imports().position(|import| import.name == name)?;
-    Some(GRANTED + 0x1_0000 + 16 * index as u64)
 }
 
 /// How a field is read back.
