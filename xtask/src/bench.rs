@@ -1,6 +1,7 @@
 //! `x bench`: instruction counts, measured on the target with QEMU's instruction counter as the clock.
 
 mod kernel;
+mod linker;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -57,6 +58,8 @@ enum What {
     Linking,
     /// The microkernel's paths.
     Kernel,
+    /// The linker's goals, beside Linux's module loader.
+    Linker,
 }
 
 /// Goal and reference, where there are any.
@@ -75,6 +78,7 @@ pub(crate) fn bench(workspace: &Workspace, args: &BenchArgs) -> Result<ExitCode>
     match args.what {
         What::Linking => linking(workspace, args.json.as_deref()),
         What::Kernel => kernel::bench(workspace, args.json.as_deref()),
+        What::Linker => linker::bench(workspace, args.json.as_deref()),
     }
 }
 
@@ -82,22 +86,12 @@ fn linking(workspace: &Workspace, json: Option<&Path>) -> Result<ExitCode> {
     let images = build::all(workspace)?;
     let cases = cases::read(&images.tables.join(AGENT))?;
     let mut figures = Vec::new();
-    for case in cases.iter().filter(|case| case.flags & cases::flag::BENCH != 0) {
+    let ours = |case: &&cases::Case| case.flags & cases::flag::BENCH != 0 && case.name != linker::CASE;
+    for case in cases.iter().filter(ours) {
         let _step = progress::step(format!("measuring {}", case.name));
         figures.extend(measure(&images, &case.name).with_context(|| case.name.clone())?);
     }
-    println!("{:<28} {:>12} {:<14} {:>8} {:>10}", "NAME", "VALUE", "UNIT", "GOAL", "REFERENCE");
-    for figure in &figures {
-        let (goal, reference) = contract(&figure.name);
-        println!(
-            "{:<28} {:>12} {:<14} {:>8} {:>10}",
-            figure.name,
-            figure.value,
-            figure.unit,
-            column(goal),
-            column(reference)
-        );
-    }
+    print_figures(&figures, contract);
     write_document(json, &figures, contract)?;
     let missing: Vec<_> = CONTRACT
         .iter()
@@ -108,6 +102,15 @@ fn linking(workspace: &Workspace, json: Option<&Path>) -> Result<ExitCode> {
         bail!("not measured: {}", missing.join(", "));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The table for people.
+fn print_figures(figures: &[Figure], bounds: impl Fn(&str) -> Bounds) {
+    println!("{:<28} {:>12} {:<14} {:>8} {:>10}", "NAME", "VALUE", "UNIT", "GOAL", "REFERENCE");
+    for Figure { name, value, unit } in figures {
+        let (goal, reference) = bounds(name);
+        println!("{name:<28} {value:>12} {unit:<14} {:>8} {:>10}", column(goal), column(reference));
+    }
 }
 
 /// The figures of one case, in a machine of its own.

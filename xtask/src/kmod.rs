@@ -13,6 +13,7 @@ use kmod_trust::container::trailer;
 use kmod_trust::sign::SecretKey;
 use minisign::{KeyPair, PublicKey};
 
+use crate::kmod_link;
 use crate::workspace::Workspace;
 
 /// Names the secret key of a build that is not for development.
@@ -40,6 +41,8 @@ enum Verb {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Link images at an address, on the host, into one flat file.
+    Link(kmod_link::LinkArgs),
     /// Make a key pair without a password: FILE is the secret key, FILE.pub what a boot image trusts.
     Keygen {
         /// Where the secret key goes; it must not be there yet.
@@ -50,6 +53,7 @@ enum Verb {
 /// `x kmod`.
 pub(crate) fn kmod(workspace: &Workspace, args: &KmodArgs) -> Result<ExitCode> {
     match &args.verb {
+        Verb::Link(args) => kmod_link::run(args),
         Verb::Sign { key, files } => {
             let key = match key {
                 Some(file) => Key::read(file)?,

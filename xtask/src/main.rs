@@ -12,10 +12,13 @@ mod cargo;
 mod expect;
 mod flash;
 mod flatten;
+mod fuzz;
 mod image;
 mod interactive;
 mod kernel_image;
 mod kmod;
+mod kmod_link;
+mod models;
 mod module;
 mod progress;
 mod run;
@@ -67,13 +70,17 @@ enum Verb {
     Test(test::TestArgs),
     /// Count instructions of the calls that Strata is about.
     Bench(bench::BenchArgs),
+    /// Fuzz parser, relocator, planner and protocol.
+    Fuzz(fuzz::FuzzArgs),
+    /// Explore every state of every model, and reject every mutant.
+    Models(models::ModelsArgs),
     /// Check layers, file heads, sizes of images and stale documents.
     Tidy,
     /// Random invocations by several threads, with the kernel's invariants checked in between.
     Stress(stress::StressArgs),
     /// Print a trace: runs a script and shows the records of `trace dump`.
     Trace(run::TraceArgs),
-    /// Make keys and sign modules.
+    /// Make keys, sign modules, link them on the host.
     Kmod(kmod::KmodArgs),
     /// Text, read-only data, data and bss of every image; the same and the unsafe lines of every crate.
     Sizes,
@@ -104,6 +111,8 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Verb::Stress(args) => stress::stress(&workspace, args),
         Verb::Trace(args) => run::trace(&workspace, args),
         Verb::Sizes => sizes::sizes(&workspace),
+        Verb::Fuzz(args) => fuzz::fuzz(&workspace, args),
+        Verb::Models(args) => models::models(args),
     }
 }
 

@@ -68,10 +68,10 @@ impl Branch {
         aarch64_reloc::Branch::decode(self.0).expect("a branch holds the word of a branch")
     }
 
-    /// Whether this is a `BL`.
+    /// Whether this is a `BL`: bit 31 (Arm ARM C6.2.35).
     #[must_use]
-    pub fn links(self) -> bool {
-        self.decoded().kind() == BranchKind::Bl
+    pub const fn links(self) -> bool {
+        self.0 >> 31 == 1
     }
 
     /// Where the branch goes when it stands at `at`.

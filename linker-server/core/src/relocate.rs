@@ -8,13 +8,14 @@
 
 use aarch64_reloc::RelocError;
 use kmod::{Object, Relocation, SectionKind, Target};
+use zerocopy::FromBytes;
 
 use crate::branch::Va;
 use crate::layout::Layout;
 use crate::load::{Reference, Referent};
 use crate::plan::PlanError;
 
-/// Copies the sections of an image into `bytes` and applies their relocations.
+/// Copies the sections of an image into `bytes`, which lies on a multiple of four, and applies their relocations.
 ///
 /// `bytes` begins with the byte at the layout's start and reaches to the end of the last section that has bytes in the
 /// file ([`linked_size`]); what lies between sections becomes zeros. `each` is asked for the address of everything
@@ -84,10 +85,14 @@ fn put(relocation: &Relocation, at: Va, value: Va, section: &mut [u8]) -> Result
     let truncated = RelocError::Truncated(kind, at.0);
     let field = usize::try_from(offset).ok().and_then(|offset| section.get_mut(offset..)).ok_or(truncated)?;
     let new = kind.insert(at.0, value.0, instruction.into())?.to_le_bytes();
-    if kind.width() == 8 {
+    let [a, b, c, d, ..] = new;
+    if kind.is_instruction() {
+        let field = field.get_mut(..4).ok_or(truncated)?;
+        let field = u32::mut_from_bytes(field).map_err(|_| RelocError::MisalignedPlace(kind, at.0))?;
+        *field = u32::from_le_bytes([a, b, c, d]).to_le();
+    } else if kind.width() == 8 {
         *field.first_chunk_mut().ok_or(truncated)? = new;
     } else {
-        let [a, b, c, d, ..] = new;
         *field.first_chunk_mut().ok_or(truncated)? = [a, b, c, d];
     }
     Ok(())

@@ -4,6 +4,8 @@
 //! container: tables and section contents lie inside the file and do not overlap. What may stand in them is judged in
 //! `check` and `base`.
 
+use zerocopy::FromBytes;
+
 use crate::{FILE_SIZE_MAX, NAME_SIZE_MAX, SECTIONS_MAX, SYMBOLS_MAX};
 
 /// A file is no sound ELF container. Numbers are section indices unless said otherwise.
@@ -46,8 +48,8 @@ pub enum ElfError {
     NoSymbolTable,
     /// There is a second symbol table.
     SecondSymbolTable(usize),
-    /// The symbol table's entry size or size is wrong, or it has no entries or more than
-    /// [`SYMBOLS_MAX`].
+    /// The symbol table's entry size or size is wrong, it does not lie on a multiple of eight, or it has no entries or
+    /// more than [`SYMBOLS_MAX`].
     SymbolTable(usize),
     /// `sh_link` of the symbol table does not name a string table that ends with a zero.
     SymbolNames(usize),
@@ -55,7 +57,7 @@ pub enum ElfError {
     RelSection(usize),
     /// A table for dynamic linking, or one of extended section indices.
     ForeignTable(usize),
-    /// The relocation section's entry size or size is wrong.
+    /// The relocation section's entry size or size is wrong, or it does not lie on a multiple of eight.
     RelocationTable(usize),
     /// `sh_link` of the relocation section does not name the symbol table.
     RelocationSymbols(usize),
@@ -109,8 +111,8 @@ pub(crate) const STT_TLS: u8 = 6;
 const HEADER_SIZE: usize = 64;
 const SECTION_HEADER_SIZE: usize = 64;
 const SEGMENT_HEADER_SIZE: usize = 56;
-pub(crate) const SYMBOL_SIZE: usize = 24;
-pub(crate) const RELA_SIZE: usize = 24;
+/// An entry of a symbol table or of a table of relocations, as it stands in the file.
+pub(crate) type Words = [u64; 3];
 
 /// A section header.
 #[derive(Clone, Copy, Debug)]
@@ -168,14 +170,10 @@ pub(crate) struct RelaEntry {
 }
 
 impl RelaEntry {
-    pub(crate) fn decode(bytes: &[u8; RELA_SIZE]) -> Self {
-        let mut fields = Fields(bytes);
-        Self {
-            offset: fields.u64(),
-            kind: fields.u32(),
-            symbol: fields.u32(),
-            addend: fields.u64().cast_signed(),
-        }
+    pub(crate) fn decode(words: &Words) -> Self {
+        let [offset, info, addend] = words.map(u64::from_le);
+        let (kind, symbol) = halves(info);
+        Self { offset, symbol, kind, addend: addend.cast_signed() }
     }
 }
 
@@ -187,7 +185,7 @@ pub(crate) struct Elf<'a> {
     segments: &'a [[u8; SEGMENT_HEADER_SIZE]],
     section_names: &'a [u8],
     symbol_section: usize,
-    symbols: &'a [[u8; SYMBOL_SIZE]],
+    symbols: &'a [Words],
     symbol_names: &'a [u8],
 }
 
@@ -278,10 +276,11 @@ impl<'a> Elf<'a> {
     }
 
     pub(crate) fn symbol(&self, index: usize) -> Option<SymbolEntry> {
-        self.symbols.get(index).map(|bytes| {
-            let mut fields = Fields(bytes);
-            let (name, info, _other) = (fields.u32(), fields.u8(), fields.u8());
-            SymbolEntry { name, info, section: fields.u16(), value: fields.u64(), size: fields.u64() }
+        self.symbols.get(index).map(|words| {
+            let [first, value, size] = words.map(u64::from_le);
+            let (name, rest) = halves(first);
+            let [info, _other, low, high] = rest.to_le_bytes();
+            SymbolEntry { name, info, section: u16::from_le_bytes([low, high]), value, size }
         })
     }
 
@@ -296,11 +295,11 @@ impl<'a> Elf<'a> {
     }
 
     /// The entries of a relocation section; empty where the section is of another type.
-    pub(crate) fn relocations(&self, header: SectionHeader) -> &'a [[u8; RELA_SIZE]] {
+    pub(crate) fn relocations(&self, header: SectionHeader) -> &'a [Words] {
         if header.kind != SHT_RELA {
             return &[];
         }
-        self.contents(header).unwrap_or_default().as_chunks().0
+        table(self.contents(header).unwrap_or_default()).unwrap_or_default()
     }
 
     fn strings(&self, index: usize) -> Option<&'a [u8]> {
@@ -315,11 +314,10 @@ impl<'a> Elf<'a> {
         match header.kind {
             SHT_SYMTAB if self.symbol_section != 0 => return Err(ElfError::SecondSymbolTable(index)),
             SHT_SYMTAB => {
-                let (symbols, rest) = contents.as_chunks();
-                let sound = header.entry_size == 24 && rest.is_empty();
-                if !sound || symbols.is_empty() || symbols.len() > SYMBOLS_MAX {
-                    return Err(ElfError::SymbolTable(index));
-                }
+                let symbols = table(contents).filter(|symbols| {
+                    header.entry_size == 24 && !symbols.is_empty() && symbols.len() <= SYMBOLS_MAX
+                });
+                let symbols = symbols.ok_or(ElfError::SymbolTable(index))?;
                 let names = usize::try_from(header.link).ok().and_then(|link| self.strings(link));
                 let names = names.filter(|names| names.last() == Some(&0));
                 self.symbol_names = names.ok_or(ElfError::SymbolNames(index))?;
@@ -340,7 +338,7 @@ impl<'a> Elf<'a> {
         if header.kind != SHT_RELA {
             return Ok(());
         }
-        if header.entry_size != 24 || !header.size.is_multiple_of(24) {
+        if header.entry_size != 24 || self.contents(header).and_then(table).is_none() {
             return Err(ElfError::RelocationTable(index));
         }
         if usize::try_from(header.link) != Ok(self.symbol_section) {
@@ -508,6 +506,19 @@ impl Fields<'_> {
     pub(crate) fn u64(&mut self) -> u64 {
         u64::from_le_bytes(self.array())
     }
+}
+
+/// The entries of a table that lies on a multiple of eight.
+///
+/// The target checks alignment, so that fields of entries that could lie anywhere would be read byte by byte.
+fn table(bytes: &[u8]) -> Option<&[Words]> {
+    <[Words]>::ref_from_bytes(bytes).ok()
+}
+
+/// The low and the high half of a word.
+const fn halves(word: u64) -> (u32, u32) {
+    let [a, b, c, d, e, f, g, h] = word.to_le_bytes();
+    (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))
 }
 
 fn slice(file: &[u8], offset: u64, size: u64) -> Option<&[u8]> {

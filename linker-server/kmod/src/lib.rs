@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+mod base_error;
 mod by_hash;
 mod check;
 mod elf;
@@ -28,7 +29,8 @@ mod relocations;
 mod sections;
 mod symbols;
 
-pub use base::{BaseError, BaseObject};
+pub use base::BaseObject;
+pub use base_error::BaseError;
 pub use elf::ElfError;
 pub use error::ParseError;
 pub use object::{Alias, AliasKind, Import, Info, ModuleClass, Object, Section, SectionKind};

@@ -5,7 +5,7 @@ use core::mem::offset_of;
 
 use crate::SECTIONS_MAX;
 use crate::check;
-use crate::elf::{Elf, Fields, RELA_SIZE, RelaEntry, STT_FUNC};
+use crate::elf::{Elf, Fields, RelaEntry, STT_FUNC, Words};
 use crate::error::ParseError;
 use crate::records::{
     ALIAS_EXPORT, ALIAS_MAY_BLOCK, ALIAS_REFINE, ALIAS_SIZE, ALIAS_STRONG, ALIAS_WEAK, AliasRecord,
@@ -209,7 +209,7 @@ pub(crate) struct Loaded<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) size: u64,
     pub(crate) align: u64,
-    pub(crate) relocations: &'a [[u8; RELA_SIZE]],
+    pub(crate) relocations: &'a [Words],
 }
 
 /// A module image that obeys every rule of the format.
@@ -222,7 +222,7 @@ pub struct Object<'a> {
     /// By index in the file.
     pub(crate) kinds: [Option<SectionKind>; SECTIONS_MAX],
     pub(crate) aliases: &'a [[u8; ALIAS_SIZE]],
-    pub(crate) alias_relocations: &'a [[u8; RELA_SIZE]],
+    pub(crate) alias_relocations: &'a [Words],
     pub(crate) imports: &'a [[u8; IMPORT_SIZE]],
     pub(crate) undefined: Undefined,
     pub(crate) info: Info<'a>,
@@ -307,6 +307,18 @@ impl<'a> Object<'a> {
         (0..self.imports.len()).map(|index| self.import(index).expect(CHECKED))
     }
 
+    /// The functions whose names the symbol table still has: where each begins in `.text`, and its name. For people;
+    /// the linker decides nothing by them.
+    pub fn functions(&self) -> impl Iterator<Item = (u64, &'a str)> {
+        let text = self.loaded(SectionKind::Text).index;
+        let symbols = (1..self.elf.symbol_count()).filter_map(|index| self.elf.symbol(index));
+        let functions =
+            symbols.filter(move |symbol| symbol.kind() == STT_FUNC && usize::from(symbol.section) == text);
+        functions.filter_map(|symbol| {
+            Some((symbol.value, core::str::from_utf8(self.elf.symbol_name(symbol)?).ok()?))
+        })
+    }
+
     /// The function that holds an offset of `.text`, and how far into it the offset lies, where the symbol table
     /// still has it. For people; the linker decides nothing by it.
     #[must_use]
@@ -389,12 +401,7 @@ impl<'a> Object<'a> {
     /// The offset in `.text` that the ABS64 relocation at offset `at` of a record section refers to.
     ///
     /// Linkers write the relocations in the order of the records, so `guess` is nearly always its index.
-    pub(crate) fn function_pointer(
-        &self,
-        relocations: &[[u8; RELA_SIZE]],
-        guess: usize,
-        at: u64,
-    ) -> Option<u64> {
+    pub(crate) fn function_pointer(&self, relocations: &[Words], guess: usize, at: u64) -> Option<u64> {
         let is_it = |entry: &RelaEntry| entry.offset == at;
         let guessed = relocations.get(guess).map(RelaEntry::decode).filter(is_it);
         let entry = guessed.or_else(|| relocations.iter().map(RelaEntry::decode).find(is_it))?;

@@ -1,8 +1,9 @@
 //! The relocations of a module: each is checked as it is read, and read once by whoever applies it.
 
 use aarch64_reloc::RelocKind;
+use zerocopy::FromBytes;
 
-use crate::elf::{RELA_SIZE, RelaEntry, SHN_UNDEF};
+use crate::elf::{RelaEntry, SHN_UNDEF, Words};
 use crate::error::ParseError;
 use crate::object::{Loaded, Object, SectionKind};
 
@@ -62,7 +63,7 @@ impl Object<'_> {
         section: SectionKind,
         loaded: &Loaded<'_>,
         index: usize,
-        bytes: &[u8; RELA_SIZE],
+        bytes: &Words,
         free: u64,
     ) -> Result<Relocation, ParseError> {
         let entry = RelaEntry::decode(bytes);
@@ -128,9 +129,10 @@ fn read_instruction(
     if !entry.offset.is_multiple_of(4) {
         return Err(ParseError::InstructionMisaligned(section, index));
     }
-    let word = usize::try_from(entry.offset / 4).ok().and_then(|word| loaded.bytes.as_chunks().0.get(word));
-    let word = word.ok_or(ParseError::RelocationOutOfSection(section, index))?;
-    let word = u32::from_le_bytes(*word);
+    let bytes = usize::try_from(entry.offset).ok().and_then(|start| loaded.bytes.get(start..)?.get(..4));
+    let bytes = bytes.ok_or(ParseError::RelocationOutOfSection(section, index))?;
+    let word = u32::ref_from_bytes(bytes).map_err(|_| ParseError::InstructionMisaligned(section, index))?;
+    let word = u32::from_le(*word);
     if kind.accepts(word) { Ok(word) } else { Err(ParseError::WrongInstruction(section, index)) }
 }
 

@@ -173,7 +173,7 @@ impl Linker<'_> {
             Some(Loaded { space, source, order, index_base, index_count, owner, usage });
         self.tell_log_indices(name, planned);
         let texts = self.texts();
-        let mut text = Text::new(self.objects, self.space.spaces, texts.into_iter());
+        let mut text = Text::new(self.objects, self.space.spaces, texts);
         if let Err(error) = affix(self.plan, self.link, &mut text) {
             if let Some(loaded) = self.take_loaded(id) {
                 self.destroy(loaded.space);
@@ -298,9 +298,16 @@ fn free_log_index(modules: &[Option<Loaded>], from: [u32; 2], count: u64) -> u32
 /// Notes the names of the functions behind a module's aliases, for people.
 fn name_functions(object: &Object<'_>, functions: &mut heapless::Vec<SymbolName, NAMED_ALIASES_MAX>) {
     functions.clear();
+    let mut starts: heapless::Vec<u64, NAMED_ALIASES_MAX> = heapless::Vec::new();
     for alias in object.aliases().take(NAMED_ALIASES_MAX) {
-        let (function, _) = object.function_at(alias.implementation).unwrap_or(("", 0));
-        let _ = functions.push(SymbolName::cut(function));
+        let _ = starts.push(alias.implementation);
+        let _ = functions.push(SymbolName::default());
+    }
+    // One walk over the symbols, which are many; aliases are few.
+    for (start, name) in object.functions() {
+        for (function, _) in functions.iter_mut().zip(&starts).filter(|(_, other)| **other == start) {
+            *function = SymbolName::cut(name);
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use sel4_sys::{seL4_ARM_VMAttributes, seL4_CapRights};
 use strata_protocol::caps;
 use strata_protocol::start::{Region, StartInfo, region};
 use strata_protocol::store::{Area, ImageRef};
+use zerocopy::FromBytes;
 
 /// The largest image that is loaded.
 pub const IMAGE_SIZE_MAX: u64 = 1 << 20;
@@ -127,19 +128,19 @@ fn make_room(objects: &mut Objects, at: u64, size: u64) -> Result<&'static mut [
 
 /// Copies bytes that others may write meanwhile: each is loaded once.
 fn copy_shared(from: u64, to: &mut [u8]) {
+    let (head, rest) = to.split_at_mut(to.len() / 64 * 64);
     if !from.is_multiple_of(8) {
-        return copy_bytes(from, to);
+        copy_bytes(from, head);
+        return copy_bytes(from + head.len() as u64, rest);
     }
+    let blocks = <[[u64; 8]]>::mut_from_bytes(head).expect("the copy begins on a page");
     // Eight words at a time: an image is long, and this is the larger part of copying it.
     let mut at = from;
-    let (blocks, rest) = to.as_chunks_mut::<64>();
     for block in blocks {
-        let (words, _) = block.as_chunks_mut::<8>();
-        for word in words {
+        for word in block {
             // SAFETY: the caller has checked that the bytes lie in a mapped area, and the address is
             // aligned; whatever others store meanwhile, an atomic load is one value.
-            let value = unsafe { &*(at as *const AtomicU64) }.load(Ordering::Relaxed);
-            *word = value.to_ne_bytes();
+            *word = unsafe { &*(at as *const AtomicU64) }.load(Ordering::Relaxed);
             at += 8;
         }
     }

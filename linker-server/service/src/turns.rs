@@ -251,7 +251,11 @@ impl Linker<'_> {
                 if let Some(turn) = self.turn.as_mut() {
                     turn.refusal = Some(refusal);
                 }
-                Some(Event::Returned { ticket, result: CoreErrno::ENOMEM.number() })
+                // UNCATCH has no error to return: a module that cannot be told to resume is beyond help.
+                Some(match command {
+                    Command::Uncatch => Event::WorkerFaulted { ticket },
+                    _ => Event::Returned { ticket, result: CoreErrno::ENOMEM.number() },
+                })
             }
         }
     }
@@ -281,7 +285,7 @@ impl Linker<'_> {
             return self.refuse(explain::plan(&name, &error));
         }
         let texts = self.texts();
-        let mut text = Text::new(self.objects, self.space.spaces, texts.into_iter());
+        let mut text = Text::new(self.objects, self.space.spaces, texts);
         match commit(self.plan, self.link, &mut text) {
             Ok(()) => {
                 self.tell_exits(module);
@@ -293,7 +297,7 @@ impl Linker<'_> {
 
     fn step_revert(&mut self) -> Event {
         let texts = self.texts();
-        let mut text = Text::new(self.objects, self.space.spaces, texts.into_iter());
+        let mut text = Text::new(self.objects, self.space.spaces, texts);
         revert(self.plan, self.link, &mut text);
         self.tell_exits(self.plan.module());
         Event::Done

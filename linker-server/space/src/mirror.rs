@@ -18,6 +18,9 @@ pub struct View {
 }
 
 impl View {
+    /// A view of nothing.
+    pub const NOTHING: Self = Self { at: 0, size: 0 };
+
     /// The view of mapped pages.
     ///
     /// # Safety

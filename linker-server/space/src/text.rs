@@ -10,7 +10,8 @@ use crate::asm::{LINE_SIZE, clean_to_unification};
 use crate::mirror::View;
 use crate::objects::Objects;
 use crate::vspace::{VSpaces, mirror, unify};
-use core::sync::atomic::Ordering;
+use core::cell::Cell;
+use core::sync::atomic::{AtomicU32, Ordering};
 use heapless::Vec;
 use linker_core::{Refused, TextSpace, Va};
 
@@ -31,28 +32,34 @@ pub struct Text<'a> {
     objects: &'a mut Objects,
     spaces: VSpaces,
     texts: Vec<View, TEXTS_MAX>,
+    /// The view of the last word: the next one is nearly always in it.
+    near: Cell<View>,
     runs: Vec<Run, RUNS_MAX>,
 }
 
 impl<'a> Text<'a> {
     /// The text in these views.
-    pub fn new(objects: &'a mut Objects, spaces: VSpaces, texts: impl Iterator<Item = View>) -> Self {
-        Self { objects, spaces, texts: texts.take(TEXTS_MAX).collect(), runs: Vec::new() }
+    pub fn new(objects: &'a mut Objects, spaces: VSpaces, texts: Vec<View, TEXTS_MAX>) -> Self {
+        Self { objects, spaces, texts, near: Cell::new(View::NOTHING), runs: Vec::new() }
     }
 
-    fn view(&self, at: Va) -> Option<View> {
-        self.texts.iter().copied().find(|view| view.contains(at.0, 4))
+    fn word(&self, at: Va) -> Option<&'static AtomicU32> {
+        self.near.get().word32(at.0).or_else(|| {
+            let view = self.texts.iter().copied().find(|view| view.contains(at.0, 4))?;
+            self.near.set(view);
+            view.word32(at.0)
+        })
     }
 
     fn touch(&mut self, at: u64) {
         let start = at & !(LINE_SIZE - 1);
         let end = start + LINE_SIZE;
-        if let Some(run) = self.runs.iter_mut().find(|run| start >= run.start && start <= run.end) {
-            let same_page = run.start >> 12 == start >> 12;
-            if start < run.end || same_page {
-                run.end = run.end.max(end);
-                return;
-            }
+        let near = |run: &&mut Run| start < run.end || start == run.end && run.start >> 12 == start >> 12;
+        // Sites of one function follow one another, so the latest run is asked first.
+        let touched = self.runs.iter_mut().rev().filter(|run| start >= run.start).find(near);
+        if let Some(run) = touched {
+            run.end = run.end.max(end);
+            return;
         }
         if self.runs.is_full() {
             self.publish();
@@ -63,12 +70,11 @@ impl<'a> Text<'a> {
 
 impl TextSpace for Text<'_> {
     fn read(&self, at: Va) -> Option<u32> {
-        Some(self.view(at)?.word32(at.0)?.load(Ordering::Relaxed))
+        Some(self.word(at)?.load(Ordering::Relaxed))
     }
 
     fn write(&mut self, at: Va, bits: u32) -> Result<(), Refused> {
-        let word = self.view(at).and_then(|view| view.word32(at.0)).ok_or(Refused)?;
-        word.store(bits, Ordering::Relaxed);
+        self.word(at).ok_or(Refused)?.store(bits, Ordering::Relaxed);
         self.touch(at.0);
         Ok(())
     }

@@ -13,7 +13,7 @@ use crate::Random;
 const IMPORTS: [&str; 4] = ["demo_note", "bus_space_write_4", "bus_space_barrier", "kernel_printf"];
 
 /// A module of random functions, each made of random instructions with relocations.
-pub(crate) fn module(random: &mut Random) -> Module {
+pub fn module(random: &mut Random) -> Module {
     let mut module = Module::new("random").refine("bus_space_read_4");
     let imports = 1 + random.below(IMPORTS.len());
     for name in &IMPORTS[..imports] {

@@ -22,7 +22,7 @@ fn the_document_names_every_error() {
     let sources = [
         (include_str!("../../../linker-server/kmod/src/elf.rs"), "ElfError"),
         (include_str!("../../../linker-server/kmod/src/error.rs"), "ParseError"),
-        (include_str!("../../../linker-server/kmod/src/base.rs"), "BaseError"),
+        (include_str!("../../../linker-server/kmod/src/base_error.rs"), "BaseError"),
     ];
     for (source, name) in sources {
         let variants = variants(source, name);

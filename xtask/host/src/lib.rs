@@ -4,12 +4,13 @@
 //! what it says into console text and frames, [`tables`] turns log frames into lines, [`cases`] reads the list of
 //! on-target cases out of a test image, [`lint`] has the cache lint watch, [`truth`] has the unwinder held against the
 //! true call stacks of a run, with the images and unwind tables of [`built`]. [`model`] says which machines there are,
-//! [`device_tree`] describes one to its kernel.
+//! [`device_tree`] describes one to its kernel. [`kmod_link`] is the linker's core on the host.
 
 pub mod built;
 pub mod cases;
 pub mod demux;
 pub mod device_tree;
+pub mod kmod_link;
 pub mod lint;
 pub mod model;
 pub mod qemu;

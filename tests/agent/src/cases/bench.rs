@@ -18,16 +18,16 @@ use crate::report::{figure, note};
 const ROUNDS: u64 = 100_000;
 /// Nanoseconds of a second: instructions of a second of virtual time.
 const SECOND: u64 = 1_000_000_000;
-const UNIT: &str = "instructions";
+pub(super) const UNIT: &str = "instructions";
 
 /// Ticks as thousandths of instructions.
-fn milli_instructions(ticks: u64) -> u64 {
+pub(super) fn milli_instructions(ticks: u64) -> u64 {
     let milli = u128::from(ticks) * u128::from(SECOND) * 1_000 / u128::from(clock::frequency());
     u64::try_from(milli).unwrap_or(u64::MAX)
 }
 
 /// Thousandths of instructions of one round of a loop, the empty loop taken off.
-fn per_round(agent: &mut Agent, server: Device, which: u64) -> Outcome<u64> {
+pub(super) fn per_round(agent: &mut Agent, server: Device, which: u64) -> Outcome<u64> {
     let empty = server.bench(agent.ipc, bench::EMPTY, ROUNDS)?;
     let full = server.bench(agent.ipc, which, ROUNDS)?;
     ensure!(full > empty, "loop {which} took {full} ticks, the empty one {empty}");
@@ -35,12 +35,12 @@ fn per_round(agent: &mut Agent, server: Device, which: u64) -> Outcome<u64> {
 }
 
 /// The nearest whole instruction: loops of whole instructions have whole results, and the rest is the tick.
-fn rounded(milli: u64) -> u64 {
+pub(super) fn rounded(milli: u64) -> u64 {
     (milli + 500) / 1_000 * 1_000
 }
 
 /// Ticks of one load and one unload of a module, each the least of a few.
-fn load_unload(agent: &mut Agent, module: &str) -> Outcome<(u64, u64)> {
+pub(super) fn load_unload(agent: &mut Agent, module: &str) -> Outcome<(u64, u64)> {
     let found = agent.find(module)?;
     let (mut load, mut unload) = (u64::MAX, u64::MAX);
     for _ in 0..5 {
@@ -61,7 +61,7 @@ fn load_unload(agent: &mut Agent, module: &str) -> Outcome<(u64, u64)> {
 }
 
 /// Relocations in an image, counted in its section table.
-fn relocations(image: &[u8]) -> u64 {
+pub(super) fn relocations(image: &[u8]) -> u64 {
     let word = |at: usize, size: usize| {
         let mut eight = [0; 8];
         if let Some(bytes) = image.get(at..at + size) {

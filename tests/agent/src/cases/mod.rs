@@ -1,6 +1,7 @@
 //! The cases, one file for each subject. A case is named for what it shows, and for its requirement where it has one.
 
 mod bench;
+mod bench_linker;
 mod bus;
 mod capabilities;
 mod commands;
