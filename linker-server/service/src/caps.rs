@@ -259,7 +259,7 @@ impl Linker<'_> {
             .map_err(|error| explain::plan(WHAT, &error))?;
         let (bindings, sites) = (self.plan.revoked_count(), self.plan.patches().len());
         let texts = self.texts();
-        let mut text = Text::new(self.objects, self.space.spaces, texts.into_iter());
+        let mut text = Text::new(self.objects, self.space.spaces, texts);
         commit(self.plan, self.link, &mut text).map_err(|error| explain::commit(WHAT, &error))?;
         self.grace();
         for loaded in self.modules.iter_mut().flatten() {
