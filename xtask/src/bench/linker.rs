@@ -30,7 +30,7 @@ const ROWS: &[Row] = &[
     // G7: a plain call of a symbol; one layer more in a chain of `super_` calls.
     ("linker.call.direct.extra", Some(0.0), Some(3.0)),
     ("linker.call.chain.per_layer", Some(2.0), Some(3.0)),
-    // G8: what a layer's binding costs; counted today.
+    // G8: what a layer's binding costs over a plain call.
     ("linker.call.layer.extra", Some(13.0), Some(18.0)),
     // G9, G10.
     ("linker.unload.work", Some(25_000.0), Some(82_300.0)),
