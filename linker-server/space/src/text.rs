@@ -39,7 +39,8 @@ pub struct Text<'a> {
 
 impl<'a> Text<'a> {
     /// The text in these views.
-    pub fn new(objects: &'a mut Objects, spaces: VSpaces, texts: Vec<View, TEXTS_MAX>) -> Self {
+    pub fn new(objects: &'a mut Objects, spaces: VSpaces, texts: impl IntoIterator<Item = View>) -> Self {
+        let texts = texts.into_iter().take(TEXTS_MAX).collect();
         Self { objects, spaces, texts, near: Cell::new(View::NOTHING), runs: Vec::new() }
     }
 
