@@ -53,7 +53,7 @@ enum Verb {
 /// `x kmod`.
 pub(crate) fn kmod(workspace: &Workspace, args: &KmodArgs) -> Result<ExitCode> {
     match &args.verb {
-        Verb::Link(args) => kmod_link::run(args),
+        Verb::Link(args) => return kmod_link::run(args),
         Verb::Sign { key, files } => {
             let key = match key {
                 Some(file) => Key::read(file)?,
