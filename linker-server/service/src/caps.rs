@@ -133,9 +133,7 @@ impl Linker<'_> {
             | Request::Thread { .. }
             | Request::Ledger { .. }
             | Request::Audit => CapRights::STATUS,
-            Request::MapShared { name, .. }
-            | Request::ReleaseShared { name }
-            | Request::Receipt { name, .. } => {
+            Request::MapShared { name, .. } | Request::Receipt { name, .. } => {
                 return self.permit_about(caller, name, CapRights::STATUS);
             }
             Request::Cancel => {
@@ -143,8 +141,10 @@ impl Linker<'_> {
                 let own = turn.is_none_or(|turn| self.capabilities.descends(turn, caller));
                 return if own { Ok(()) } else { Err(refusal("transaction", CapabilityError::NotYours)) };
             }
-            // Asked when their turn comes, or by the table itself; STATUS is answered to everybody who may ask at all.
-            Request::Unload { .. }
+            // Asked when their turn comes, or by the table itself; STATUS is answered to everybody who may ask at all, and
+            // a region is given back by whoever holds it, also when its module has gone.
+            Request::ReleaseShared { .. }
+            | Request::Unload { .. }
             | Request::Control { .. }
             | Request::Stat { .. }
             | Request::Status

@@ -133,7 +133,7 @@ pub fn start<'a>(
     space.publish_base(objects)?;
     {
         let texts = space.texts.clone();
-        let mut text = Text::new(objects, space.spaces, texts.into_iter());
+        let mut text = Text::new(objects, space.spaces, texts);
         let tail = exit_tail(EXIT_SIGNAL);
         let ways = [(LANDING_PAD_AT, &landing_pad()[..]), (EXIT_TAIL_AT, &tail[..])];
         for (at, word) in ways.into_iter().flat_map(|(at, words)| (at..).step_by(4).zip(words)) {

@@ -46,6 +46,9 @@ const _: () = assert!(size_of::<Case>() == 112);
 /// Flag of a benchmark: run by `./x bench` alone, and under instruction counting.
 pub(crate) const BENCH: u32 = 1;
 
+/// Flag of a case in which something loops until a deadline: run without plugins, which would make minutes of it.
+pub(crate) const SPINS: u32 = 8;
+
 /// A name as it stands in a record.
 pub(crate) const fn padded(name: &str) -> [u8; NAME_SIZE] {
     let bytes = name.as_bytes();

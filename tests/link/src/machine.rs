@@ -161,7 +161,7 @@ pub struct Machine<'m> {
     memory: &'m mut Memory,
     registers: [u64; 32],
     pc: u64,
-    /// Where calls and jumps went, in order.
+    /// Where the run began, and where calls and jumps went, in order.
     pub went: Vec<u64>,
 }
 
@@ -188,6 +188,7 @@ impl<'m> Machine<'m> {
         self.registers[0] = argument;
         self.registers[30] = OUTSIDE;
         self.pc = entry;
+        self.went.push(entry);
         for _ in 0..STEPS_MAX {
             if self.pc == OUTSIDE || self.pc == until {
                 assert_eq!(self.registers[31], STACK_TOP, "the stack is balanced");

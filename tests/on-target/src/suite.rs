@@ -96,10 +96,10 @@ pub fn entries() -> Result<Vec<Entry>> {
             name: format!("{}::{area}::{}", model.name(), case.name),
             model,
             image: if case.flags & flag::CHECKED != 0 { checked.clone() } else { image.clone() },
-            case,
             tables: tables.clone(),
-            lint: lint.clone(),
-            truth: truth.clone().filter(|_| area == "agent"),
+            lint: lint.clone().filter(|_| case.flags & flag::SPINS == 0),
+            truth: truth.clone().filter(|_| area == "agent" && case.flags & flag::SPINS == 0),
+            case,
             seed,
             patience,
         }));

@@ -19,6 +19,9 @@ pub mod flag {
     pub const UNMAINTAINED: u32 = 2;
     /// It needs a kernel with the feature `check`, which checks the kernel's invariants.
     pub const CHECKED: u32 = 4;
+    /// Something in it loops until a deadline of a second of machine time, which plugins would make minutes: it runs
+    /// unwatched by them.
+    pub const SPINS: u32 = 8;
 }
 
 /// One case.

@@ -20,7 +20,7 @@ pub enum LinkError {
     /// The image does not fit at the address.
     Layout(String, LayoutError),
     /// A relocation is refused, or its value does not fit.
-    Plan(String, PlanError),
+    Plan(String, Box<PlanError>),
     /// Nobody defines the symbol: an import, or what a `super_` call goes to.
     Undefined(String, String),
     /// Two files introduce the symbol.
@@ -107,7 +107,7 @@ pub fn link(files: &[File<'_>], base: u64, defined: &[(String, u64)]) -> Result<
         match (linked_file, missing) {
             (Ok(()), _) => {}
             (Err(_), Some(symbol)) => return Err(LinkError::Undefined((*name).clone(), symbol)),
-            (Err(error), None) => return Err(LinkError::Plan((*name).clone(), error)),
+            (Err(error), None) => return Err(LinkError::Plan((*name).clone(), Box::new(error))),
         }
         linked.files.push(Placed { name: (*name).clone(), layout: *placed });
     }

@@ -5,7 +5,7 @@ use strata_protocol::linker::{COMMAND_MS_MAX, ModuleState};
 use strata_runtime::clock;
 
 use crate::agent::{Agent, DRAIN_MS};
-use crate::case::{Outcome, case, ensure, ensure_eq};
+use crate::case::{Outcome, SPINS, case, ensure, ensure_eq};
 use crate::names::{BASE, PING};
 
 /// Fails unless the module is listed as wedged, who answers is `stack`, and the rest of the system is well.
@@ -70,14 +70,14 @@ case!(
 );
 
 case!(
-    20, fn wedged_init_that_never_ends_is_given_up_at_its_deadline(agent) {
+    20, SPINS, fn wedged_init_that_never_ends_is_given_up_at_its_deadline(agent) {
         bad_init(agent, "endless_init", &[Errno::ETIMEDOUT])
     }
 );
 
 case!(
     /// A CATCH that overruns: the stacks go back to what they were, without the module's help; nothing was relinked.
-    20, fn wedged_catch_that_never_ends_is_given_up_at_its_deadline(agent) {
+    20, SPINS, fn wedged_catch_that_never_ends_is_given_up_at_its_deadline(agent) {
         let demo = agent.open("demo")?;
         agent.load("endless_catch")?;
         ensure_eq!(demo.ping(agent.ipc, 0)?, 1_001, "the layer before its unload");
@@ -118,7 +118,7 @@ case!(
 
 case!(
     /// A command that overruns as often as there are workers in reserve: the system still answers.
-    30, fn workers_in_reserve_run_out_with_an_error_and_no_hang(agent) {
+    30, SPINS, fn workers_in_reserve_run_out_with_an_error_and_no_hang(agent) {
         let mut wedged = 0;
         for round in 0..8 {
             let alias = strata_protocol::Text::<31>::format(format_args!("endless_{round}"));

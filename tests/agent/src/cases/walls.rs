@@ -6,7 +6,7 @@ use strata_protocol::linker::{COMMAND_MS_MAX, ModuleState};
 use strata_runtime::clock;
 
 use crate::agent::Agent;
-use crate::case::{Outcome, case, ensure, ensure_eq};
+use crate::case::{Outcome, SPINS, case, ensure, ensure_eq};
 use crate::device::Answer;
 use crate::names::{BASE, PING};
 
@@ -107,7 +107,7 @@ fn deadline_holds(agent: &mut Agent, alias: &str) -> Outcome {
 
 case!(
     /// A module that reprograms or stops a timer that it can reach does not disable a deadline.
-    30, fn timer_poked_in_a_call_does_not_disable_a_deadline(agent) {
+    30, SPINS, fn timer_poked_in_a_call_does_not_disable_a_deadline(agent) {
         deadline_holds(agent, "endless_before")?;
         agent.load("timer_poker")?;
         let _ = probe(agent, 13)?;
