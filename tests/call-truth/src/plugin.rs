@@ -105,7 +105,7 @@ impl Plugin {
         self.stacks.arrive(thread, pc, sp);
         self.executed += 1;
         let each = self.each.entry(pc).or_default();
-        let wanted = *each < EACH_MAX || self.executed % PERIOD == 0;
+        let wanted = *each < EACH_MAX || self.executed.is_multiple_of(PERIOD);
         *each = each.saturating_add(1);
         if wanted && self.count < SAMPLES_MAX {
             self.count += 1;

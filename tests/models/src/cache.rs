@@ -128,8 +128,8 @@ impl Cache {
             Operation::Invalidate(word) => {
                 for (number, core) in after.cores.iter_mut().enumerate() {
                     // Through another virtual address a virtually indexed cache keeps the line that executes.
-                    let reaches = !self.is(Mutant::InvalidateByOtherAddress)
-                        && !(self.is(Mutant::InvalidateLocally) && number == 1);
+                    let elsewhere = self.is(Mutant::InvalidateByOtherAddress);
+                    let reaches = !(elsewhere || self.is(Mutant::InvalidateLocally) && number == 1);
                     core.invalidating[word] = reaches;
                 }
             }
