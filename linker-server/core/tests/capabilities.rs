@@ -411,8 +411,8 @@ fn a_million_random_graphs_allow_what_a_list_of_facts_allows() {
                 if may {
                     let lost = (0..3).fold(0, |bits, index| bits | rights.bits() << (5 * index));
                     let mut concerned = vec![from];
-                    for at in from + 1..model.len() {
-                        if model[at].parent.is_some_and(|parent| concerned.contains(&parent)) {
+                    for (at, row) in model.iter().enumerate().skip(from + 1) {
+                        if row.parent.is_some_and(|parent| concerned.contains(&parent)) {
                             concerned.push(at);
                         }
                     }
