@@ -24,6 +24,10 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Calls that the host's fuzz makes for each seed.
 const HOST_CALLS_PER_SEED: u64 = 2500;
+/// The tests of the core that take seeds or lengths from outside.
+const HOST_TESTS: &[&str] = &["random_calls", "the_short_way", "sequence"];
+/// Steps of the sequences that are exhausted.
+const SEQUENCE_STEPS: u32 = 5;
 
 /// What is put under stress.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -74,20 +78,18 @@ pub(crate) fn stress(workspace: &Workspace, args: &StressArgs) -> Result<ExitCod
     }
 }
 
-/// The fuzz of the core, with as many seeds as the calls ask for.
+/// The fuzz of the core, with as many seeds as the calls ask for; and of several cores every sequence of steps, one step
+/// longer than in a test.
 fn on_host(workspace: &Workspace, args: &StressArgs) -> Result<ExitCode> {
     let mut command = cargo::cargo(workspace, "test");
-    command.args([
-        "--release",
-        "-p",
-        "microkernel-core",
-        "--",
-        "--nocapture",
-        "random_calls",
-        "the_short_way",
-    ]);
+    command.args(["--release", "-p", "microkernel-core"]);
+    if workspace.model.is_smp() {
+        command.args(["--features", "smp"]);
+    }
+    command.args(["--", "--nocapture"]).args(HOST_TESTS);
     command.env("STRATA_FUZZ_FIRST", args.seed.to_string());
     command.env("STRATA_FUZZ_SEEDS", (args.calls / HOST_CALLS_PER_SEED).max(1).to_string());
+    command.env("STRATA_SEQUENCE_STEPS", SEQUENCE_STEPS.to_string());
     cargo::run(&mut command)?;
     Ok(ExitCode::SUCCESS)
 }

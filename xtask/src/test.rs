@@ -18,7 +18,9 @@ const ON_TARGET: &str = "on-target";
 /// The filter that means the kernel, all of it and nothing else.
 const KERNEL: &str = "kernel";
 /// What has host tests that hold the kernel or its tests.
-const KERNEL_PACKAGES: &[&str] = &["microkernel-abi", "microkernel-core", "kernel-calls", "cache-lint"];
+const KERNEL_PACKAGES: &[&str] = &["microkernel-abi", KERNEL_CORE, "kernel-calls", "cache-lint"];
+/// What decides in the kernel: the same in both profiles, but for what it decides.
+const KERNEL_CORE: &str = "microkernel-core";
 /// Cores of the profile for several.
 const SMP_CORES: u32 = 4;
 
@@ -73,6 +75,9 @@ pub(crate) fn test(workspace: &Workspace, args: &TestArgs) -> Result<ExitCode> {
     }
     if host {
         results.add("host tests", || host_tests(workspace, &args.filters));
+        if args.filters.is_empty() {
+            results.add("host tests of several cores", || host_tests_of_several_cores(workspace));
+        }
     }
     let images = if target { results.add("images", || build::all(workspace)) } else { None };
     if images.is_some() && checks {
@@ -96,6 +101,9 @@ pub(crate) fn test(workspace: &Workspace, args: &TestArgs) -> Result<ExitCode> {
         if (checks || args.all) && workspace.model.name() == DEFAULT_MACHINE {
             results.add("other boards", || other_machines(workspace, args.all));
         }
+        if checks {
+            kernel_on_several_cores(workspace, &mut results);
+        }
     }
     Ok(results.finish())
 }
@@ -109,19 +117,33 @@ fn kernel(workspace: &Workspace, host: bool, target: bool) -> Result<ExitCode> {
             cargo::run(command.args(KERNEL_PACKAGES.iter().flat_map(|name| ["-p", name])))
         });
     }
-    let args = TestArgs { filters: vec![format!("::{KERNEL}::")], host, target, list: false, all: false };
-    if target {
-        results.add("on-target tests of the kernel", || on_target_tests(workspace, None, &args));
+    if host {
+        results.add("host tests of several cores", || host_tests_of_several_cores(workspace));
     }
-    // The Raspberry Pi's cores are what they are.
-    if target && workspace.model.gic.is_some() && !workspace.model.is_smp() {
-        let model = Model { cores: SMP_CORES, ..workspace.model };
-        let several = Workspace { model, ..workspace.clone() };
-        results.add("on-target tests of the kernel for several cores", || {
-            on_target_tests(&several, None, &args)
-        });
+    if target {
+        let args = cases_of_the_kernel();
+        results.add("on-target tests of the kernel", || on_target_tests(workspace, None, &args));
+        kernel_on_several_cores(workspace, &mut results);
     }
     Ok(results.finish())
+}
+
+/// The kernel's cases and no others.
+fn cases_of_the_kernel() -> TestArgs {
+    TestArgs { filters: vec![format!("::{KERNEL}::")], host: false, target: true, list: false, all: false }
+}
+
+/// The kernel's cases in the profile for several cores, on the same machine with more of them.
+fn kernel_on_several_cores(workspace: &Workspace, results: &mut Results) {
+    // The Raspberry Pi's cores are what they are.
+    if workspace.model.gic.is_none() || workspace.model.is_smp() {
+        return;
+    }
+    let model = Model { cores: SMP_CORES, ..workspace.model };
+    let several = Workspace { model, ..workspace.clone() };
+    results.add("on-target tests of the kernel for several cores", || {
+        on_target_tests(&several, None, &cases_of_the_kernel())
+    });
 }
 
 /// What passed and what did not; a failure does not hide the next one.
@@ -173,6 +195,12 @@ fn host_tests(workspace: &Workspace, filters: &[String]) -> Result<()> {
     let mut command = cargo::cargo(workspace, "test");
     command.args(host_packages(workspace).flat_map(|name| ["-p", name]));
     cargo::run(command.arg("--").args(filters))
+}
+
+/// The kernel's logic in its other profile. A build of its own: features would be everybody's otherwise.
+fn host_tests_of_several_cores(workspace: &Workspace) -> Result<()> {
+    let mut command = cargo::cargo(workspace, "test");
+    cargo::run(command.args(["-p", KERNEL_CORE, "--features", "smp"]))
 }
 
 /// What the build has just made is read, judged and loaded on the host.

@@ -305,10 +305,12 @@ impl<M: Machine> Kernel<M> {
         if self.is_empty(slot) || matches!(self.view(slot), View::Sgi { .. }) {
             return Ok(());
         }
+        // The first of its badge, once that is passed: two that were minted with one badge have separate families.
+        let mut head = slot;
         let mut before = self.prev(slot);
         for _ in 0..STEPS_MAX {
             let Some(ancestor) = before else { return Ok(()) };
-            if self.is_parent(ancestor, slot) {
+            if self.is_parent(ancestor, head) {
                 let mut between = self.next(ancestor);
                 while let Some(one) = between.filter(|&one| one != slot) {
                     if !self.is_parent(ancestor, one) {
@@ -321,6 +323,9 @@ impl<M: Machine> Kernel<M> {
                     between = self.next(one);
                 }
                 return Ok(());
+            }
+            if self.stands_for_badge(ancestor, head) {
+                head = ancestor;
             }
             before = self.prev(ancestor);
         }

@@ -220,6 +220,17 @@ impl<M: Machine> Kernel<M> {
         !p.has_badge() || p.w1 == 0 || p.w1 == c.w1 && self.flags(child) & FIRST_BADGED == 0
     }
 
+    /// Does a capability stand for the badge of the other one: is the other one the same, or derived from a copy of it?
+    #[cfg(any(test, feature = "check"))]
+    pub(crate) fn stands_for_badge(&self, first: Slot, other: Slot) -> bool {
+        let (f, o) = (self.cap(first), self.cap(other));
+        self.flags(first) & FIRST_BADGED != 0
+            && f.has_badge()
+            && f.same_object(o)
+            && f.w1 != 0
+            && f.w1 == o.w1
+    }
+
     /// The first descendant, if there is one.
     pub(crate) fn first_child(&self, slot: Slot) -> Option<Slot> {
         self.next(slot).filter(|&next| self.is_parent(slot, next))

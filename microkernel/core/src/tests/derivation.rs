@@ -167,6 +167,20 @@ fn every_short_sequence() {
     assert!(count > 2000, "{count}");
 }
 
+/// Two capabilities are minted with one badge, and the one behind loses its original: what is left of its family is not
+/// the other one's.
+#[test]
+fn families_of_one_badge_stay_apart() {
+    let mut pair = Pair::new();
+    let minted = [Op::Copy(0, 3), Op::Mint(3, 2), Op::Mint(3, 1), Op::Delete(0), Op::Delete(3)];
+    let copied = [Op::Copy(2, 0), Op::Copy(2, 3), Op::Delete(2)];
+    for op in minted.into_iter().chain(copied).chain([Op::Revoke(1)]) {
+        pair.apply(op);
+        pair.world.check();
+    }
+    assert_eq!(pair.tree.nodes.iter().flatten().count(), 3, "nothing was the other one's");
+}
+
 fn op() -> impl Strategy<Value = Op> {
     any::<usize>().prop_map(|i| {
         let ops = all_ops();
