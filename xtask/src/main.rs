@@ -5,6 +5,7 @@
 //! (a machine and who talks to it: [`session`], [`script`], [`interactive`]), then the checks.
 
 mod archive;
+mod area;
 mod bench;
 mod build;
 mod card;

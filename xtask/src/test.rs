@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use strata_host::model::Model;
 
+use crate::area::{self, Area, KERNEL_CORE};
 use crate::build::{self, Images};
 use crate::cargo::{self, KERNEL_TARGET, USER_TARGET};
 use crate::workspace::{Layer, Package, Role, Workspace};
@@ -15,12 +16,6 @@ use crate::{out_dir, progress, run, tidy};
 /// The package whose test boots the target: it needs the images and runs last.
 const ON_TARGET: &str = "on-target";
 
-/// The filter that means the kernel, all of it and nothing else.
-const KERNEL: &str = "kernel";
-/// What has host tests that hold the kernel or its tests.
-const KERNEL_PACKAGES: &[&str] = &["microkernel-abi", KERNEL_CORE, "kernel-calls", "cache-lint"];
-/// What decides in the kernel: the same in both profiles, but for what it decides.
-const KERNEL_CORE: &str = "microkernel-core";
 /// Cores of the profile for several.
 const SMP_CORES: u32 = 4;
 
@@ -64,8 +59,8 @@ const BOARD_CASES: &[&str] = &["irq_", "fault_hole", "hole_with_xh", "::host::"]
 /// `x test`.
 pub(crate) fn test(workspace: &Workspace, args: &TestArgs) -> Result<ExitCode> {
     let (host, target) = (!args.target && !args.list, !args.host);
-    if args.filters == [KERNEL] {
-        return kernel(workspace, host, target);
+    if let Some(area) = Area::named(&args.filters) {
+        return Ok(one_area(workspace, area, host, target));
     }
     let checks = args.filters.is_empty() && host && target;
     let mut results = Results::default();
@@ -102,47 +97,56 @@ pub(crate) fn test(workspace: &Workspace, args: &TestArgs) -> Result<ExitCode> {
             results.add("other boards", || other_machines(workspace, args.all));
         }
         if checks {
-            kernel_on_several_cores(workspace, &mut results);
+            on_several_cores(workspace, area::KERNEL, &mut results);
         }
     }
     Ok(results.finish())
 }
 
-/// `x test kernel`: what holds the kernel, on the host and on the target, for one core and for several.
-fn kernel(workspace: &Workspace, host: bool, target: bool) -> Result<ExitCode> {
+/// `x test kernel`, `x test linker`: what holds this area, on the host and on the target.
+fn one_area(workspace: &Workspace, area: &Area, host: bool, target: bool) -> ExitCode {
     let mut results = Results::default();
     if host {
-        results.add("host tests of the kernel", || {
+        results.add("host tests", || {
             let mut command = cargo::cargo(workspace, "test");
-            cargo::run(command.args(KERNEL_PACKAGES.iter().flat_map(|name| ["-p", name])))
+            cargo::run(command.args(area.packages.iter().flat_map(|name| ["-p", name])))
         });
-    }
-    if host {
-        results.add("host tests of several cores", || host_tests_of_several_cores(workspace));
+        if area.packages.contains(&KERNEL_CORE) {
+            results.add("host tests of several cores", || host_tests_of_several_cores(workspace));
+        }
     }
     if target {
-        let args = cases_of_the_kernel();
-        results.add("on-target tests of the kernel", || on_target_tests(workspace, None, &args));
-        kernel_on_several_cores(workspace, &mut results);
+        // The kernel's cases need no images but their own.
+        let images = if area.modules { results.add("images", || build::all(workspace)) } else { None };
+        if images.is_some() && host {
+            results.add("built modules", || built_modules(workspace));
+        }
+        if images.is_some() == area.modules {
+            let cases = cases(area.cases);
+            results.add("on-target tests", || on_target_tests(workspace, images.as_ref(), &cases));
+        }
+        on_several_cores(workspace, area, &mut results);
     }
-    Ok(results.finish())
+    results.finish()
 }
 
-/// The kernel's cases and no others.
-fn cases_of_the_kernel() -> TestArgs {
-    TestArgs { filters: vec![format!("::{KERNEL}::")], host: false, target: true, list: false, all: false }
+/// On-target cases by a part of their names.
+fn cases(filter: &str) -> TestArgs {
+    TestArgs { filters: vec![filter.to_owned()], host: false, target: true, list: false, all: false }
 }
 
-/// The kernel's cases in the profile for several cores, on the same machine with more of them.
-fn kernel_on_several_cores(workspace: &Workspace, results: &mut Results) {
+/// Those of an area's cases that are also for several cores, on the same machine with more of them.
+fn on_several_cores(workspace: &Workspace, area: &Area, results: &mut Results) {
     // The Raspberry Pi's cores are what they are.
     if workspace.model.gic.is_none() || workspace.model.is_smp() {
         return;
     }
+    let Some(filter) = area.cases_of_several else { return };
     let model = Model { cores: SMP_CORES, ..workspace.model };
     let several = Workspace { model, ..workspace.clone() };
-    results.add("on-target tests of the kernel for several cores", || {
-        on_target_tests(&several, None, &cases_of_the_kernel())
+    results.add("on-target tests on several cores", || {
+        let images = area.modules.then(|| build::all(&several)).transpose()?;
+        on_target_tests(&several, images.as_ref(), &cases(filter))
     });
 }
 
