@@ -22,6 +22,7 @@ mod kmod_link;
 mod models;
 mod module;
 mod progress;
+mod push;
 mod run;
 mod script;
 mod session;
@@ -83,6 +84,8 @@ enum Verb {
     Trace(run::TraceArgs),
     /// Make keys, sign modules, link them on the host.
     Kmod(kmod::KmodArgs),
+    /// Send a module to a running system over its serial line: it takes the place of the one of its name.
+    Push(push::PushArgs),
     /// Text, read-only data, data and bss of every image; the same and the unsafe lines of every crate.
     Sizes,
 }
@@ -111,6 +114,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Verb::Tidy => tidy::tidy(&workspace),
         Verb::Stress(args) => stress::stress(&workspace, args),
         Verb::Trace(args) => run::trace(&workspace, args),
+        Verb::Push(args) => push::push(&workspace, args),
         Verb::Sizes => sizes::sizes(&workspace),
         Verb::Fuzz(args) => fuzz::fuzz(&workspace, args),
         Verb::Models(args) => models::models(args),

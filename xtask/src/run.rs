@@ -50,6 +50,9 @@ pub(crate) struct RunArgs {
     /// Boot what is on this card's image, with the card in its slot.
     #[arg(long, value_name = "FILE", conflicts_with = "root_task")]
     card: Option<PathBuf>,
+    /// Put the serial line on a pty, for `./x push` and for terminal programs.
+    #[arg(long, conflicts_with_all = ["script", "demo", "case"])]
+    pty: bool,
     /// Wait for a debugger on QEMU's usual port.
     #[arg(long)]
     gdb: bool,
@@ -102,6 +105,12 @@ pub(crate) fn run(workspace: &Workspace, args: &RunArgs) -> Result<ExitCode> {
     }
     qemu.icount = args.icount;
     qemu.extra.extend(["-s", "-S"].into_iter().filter(|_| args.gdb).map(str::to_owned));
+    if args.pty {
+        let mut machine = qemu.start_on_pty()?;
+        println!("the machine's serial line is {}; Ctrl-C ends the machine", machine.path.display());
+        machine.wait()?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let machine = qemu.start()?;
     let tables = Tables::new(&images.tables);
     let timeout = Duration::from_secs(args.timeout);

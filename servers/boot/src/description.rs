@@ -309,7 +309,8 @@ const CONSOLE: Server = Server {
         call(Owner::Linker, linker_badge::CONSOLE, slot::LINKER),
         Capability::Untyped { bits: 16, slot: slot::UNTYPED },
     ],
-    shared: &[Shared::Free],
+    // A host tool sends images over the console's line.
+    shared: &[Shared::Upload { write: true }, Shared::Free],
 };
 
 const TEST_AGENT: Server = Server {

@@ -1,7 +1,7 @@
 //! The command line over the PL011 driver.
 //!
 //! Reading order: here (bytes to lines), [`run`] (lines to answers), [`session`] (the line and the servers),
-//! [`devices`], [`trace`]. What commands mean and how answers look is `console-shell`'s.
+//! [`devices`], [`trace`], [`uplink`] (what a host tool sends). What commands mean and how answers look is `console-shell`'s.
 #![no_std]
 #![no_main]
 #![expect(
@@ -13,6 +13,7 @@ mod devices;
 mod run;
 mod session;
 mod trace;
+mod uplink;
 
 use core::cell::RefCell;
 use core::convert::Infallible;
@@ -26,12 +27,14 @@ use embedded_io_06::{ErrorType, Write};
 use heapless::Vec;
 use strata_protocol::linker::Request;
 use strata_protocol::start::StartInfo;
+use strata_protocol::uplink::{Split, Splitter};
 use strata_protocol::wire::Frame;
 use strata_protocol::{Errno, ModuleName};
 use strata_runtime::{Ipc, entry};
 
 use crate::session::Session;
 use crate::trace::Trace;
+use crate::uplink::Inbox;
 
 entry!(main);
 
@@ -63,10 +66,20 @@ fn main(start: &'static StartInfo, ipc: &'static mut Ipc) -> ! {
 
     let mut buffer = [0; 64];
     let mut last = 0;
+    let mut splitter = Splitter::default();
+    let mut inbox = Inbox::default();
     loop {
         // The borrow ends before the bytes are looked at.
         let typed = session.borrow_mut().typed(signal, &mut buffer);
         for byte in typed.iter().copied() {
+            let byte = match splitter.feed(byte) {
+                Split::Typed(byte) => byte,
+                Split::Frame(bytes) => {
+                    uplink::serve(&mut session.borrow_mut(), &mut processor.trace, &mut inbox, bytes);
+                    continue;
+                }
+                Split::Nothing => continue,
+            };
             let ends = byte == b'\r' || byte == b'\n' && last != b'\r';
             last = byte;
             // Terminals send DEL for the backspace key.

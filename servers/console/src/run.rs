@@ -34,7 +34,8 @@ pub(crate) fn report(session: &mut Session, result: Result<(), Failure>) {
     session.frame(&Frame::CommandDone { status });
 }
 
-fn run(session: &mut Session, trace: &mut Trace, command: Command) -> Result<(), Failure> {
+/// Carries out a command.
+pub(crate) fn run(session: &mut Session, trace: &mut Trace, command: Command) -> Result<(), Failure> {
     match command {
         Command::Help => {
             HELP.iter().for_each(|(form, what)| session.line(format_args!("{form:34} {what}")));

@@ -9,7 +9,8 @@ use strata_protocol::caps::slot;
 use strata_protocol::driver::UART_BYTES_MAX;
 use strata_protocol::linker::{Reply, Request};
 use strata_protocol::message::MessageError;
-use strata_protocol::start::StartInfo;
+use strata_protocol::start::{Region, StartInfo, region};
+use strata_protocol::uplink::crc32_more;
 use strata_protocol::wire::{FRAME_MAX, Frame, encode};
 use strata_protocol::{Errno, ModuleName};
 use strata_runtime::Ipc;
@@ -30,6 +31,8 @@ pub(crate) struct Session {
     pub(crate) start: &'static StartInfo,
     uart: Option<Uart>,
     pending: Vec<u8, UART_BYTES_MAX>,
+    /// CRC-32, not yet inverted, of the text since somebody set it.
+    pub(crate) written: u32,
     devices: Vec<(ModuleName, u64), DEVICES_MAX>,
     /// Capabilities of the linker server: number, slot, whether it is about the link domain.
     granted: Vec<(u32, u64, bool), GRANTED_MAX>,
@@ -45,6 +48,7 @@ impl Session {
             start,
             uart: None,
             pending: Vec::new(),
+            written: !0,
             devices: Vec::new(),
             granted: Vec::new(),
         };
@@ -72,6 +76,7 @@ impl Session {
     /// Puts bytes of console text into the line. Zeros delimit frames, so they are no text.
     pub(crate) fn text(&mut self, bytes: &[u8]) {
         for byte in bytes.iter().filter(|byte| **byte != 0) {
+            self.written = crc32_more(self.written, &[*byte]);
             if self.pending.push(*byte).is_err() {
                 self.flush();
                 // The buffer has just been emptied.
@@ -89,16 +94,34 @@ impl Session {
 
     /// Sends a frame to the host tool, if there is one, behind all text so far.
     pub(crate) fn frame(&mut self, frame: &Frame<'_>) {
+        if self.has_host() {
+            self.reply(frame);
+        } else {
+            self.flush();
+        }
+    }
+
+    /// Sends a frame behind all text so far to a host tool that has just sent one.
+    pub(crate) fn reply(&mut self, frame: &Frame<'_>) {
         self.flush();
         let mut buffer = [0; FRAME_MAX];
-        if self.has_host()
-            && let Ok(bytes) = encode(frame, &mut buffer)
-        {
+        if let Ok(bytes) = encode(frame, &mut buffer) {
             match self.uart {
                 Some(uart) if uart.write(self.ipc, bytes).is_ok() => {}
                 _ => DebugOut.write(bytes),
             }
         }
+    }
+
+    /// Writes into the upload area; the caller has seen that the bytes lie inside.
+    pub(crate) fn write_upload(&self, offset: u64, bytes: &[u8]) {
+        let area = self.start.region(region::UPLOAD);
+        let fits = |area: &Region| offset.checked_add(bytes.len() as u64).is_some_and(|end| end <= area.size);
+        let area = area.filter(fits).expect("a place in the upload area was found before");
+        let to = (area.address + offset) as *mut u8;
+        // SAFETY: the root task maps the area read-write in this process for ever, and the bytes lie inside; others only
+        // read it, and copy before they look. `bytes` lies in this process's own memory.
+        unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
     }
 
     /// What has been typed; waits until there is something.

@@ -24,6 +24,7 @@ pub mod store;
 pub mod streams;
 pub mod text;
 pub mod timer;
+pub mod uplink;
 pub mod wire;
 
 pub use errno::{Errno, Refusal};

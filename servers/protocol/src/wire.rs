@@ -94,6 +94,26 @@ pub enum Frame<'a> {
         /// What the decoded line contains.
         text: &'a str,
     },
+    /// An image is being received: see [`crate::uplink`].
+    Received {
+        /// The byte that is expected next.
+        next: u32,
+        /// 0, or [`crate::Errno::number`].
+        status: i32,
+        /// CRC-32 of the other fields.
+        check: u32,
+    },
+    /// A line that came as a frame has been carried out.
+    LineDone {
+        /// Its number.
+        number: u32,
+        /// 0, or [`crate::Errno::number`].
+        status: i32,
+        /// CRC-32 of the text that it wrote.
+        output: u32,
+        /// CRC-32 of the other fields.
+        check: u32,
+    },
     /// The machine has stopped and will say nothing more: where no emulator ends with it.
     PoweredOff {
         /// 0 for success.

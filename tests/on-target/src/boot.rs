@@ -223,7 +223,11 @@ impl Watch<'_> {
             Frame::CaseEnd { .. } => {
                 return Turn::Ended(self.logs.defect().map_or(Verdict::Pass, Verdict::Fail));
             }
-            Frame::Prompt | Frame::CommandDone { .. } | Frame::PoweredOff { .. } => {}
+            Frame::Prompt
+            | Frame::CommandDone { .. }
+            | Frame::PoweredOff { .. }
+            | Frame::Received { .. }
+            | Frame::LineDone { .. } => {}
         }
         Turn::Nothing
     }

@@ -4,7 +4,8 @@
 //! what it says into console text and frames, [`tables`] turns log frames into lines, [`cases`] reads the list of
 //! on-target cases out of a test image, [`lint`] has the cache lint watch, [`truth`] has the unwinder held against the
 //! true call stacks of a run, with the images and unwind tables of [`built`]. [`model`] says which machines there are,
-//! [`device_tree`] describes one to its kernel. [`kmod_link`] is the linker's core on the host.
+//! [`device_tree`] describes one to its kernel. [`kmod_link`] is the linker's core on the host. [`serial`] is a line to a
+//! system that runs already, [`push`] sends a module over it, [`noise`] makes it bad.
 
 pub mod built;
 pub mod cases;
@@ -13,6 +14,9 @@ pub mod device_tree;
 pub mod kmod_link;
 pub mod lint;
 pub mod model;
+pub mod noise;
+pub mod push;
 pub mod qemu;
+pub mod serial;
 pub mod tables;
 pub mod truth;

@@ -1,6 +1,7 @@
 //! A QEMU process that runs an image, and what it says.
 
-use std::io::{Read, Write};
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -81,6 +82,54 @@ impl Qemu {
         });
         let stdin = child.stdin.take().context("QEMU has no standard input")?;
         Ok(Machine { child, stdin, pieces })
+    }
+}
+
+/// A running machine whose serial line is a pty, for whoever opens it. Dropping it ends QEMU.
+#[derive(Debug)]
+pub struct OnPty {
+    child: Child,
+    /// The pty.
+    pub path: PathBuf,
+}
+
+/// What QEMU says in front of the pty's name.
+const REDIRECTED: &str = "char device redirected to ";
+
+impl Qemu {
+    /// Starts it with its serial line on a pty.
+    pub fn start_on_pty(&self) -> Result<OnPty> {
+        check_image(&self.image)?;
+        let mut command = Command::new("qemu-system-aarch64");
+        let words = self.command();
+        command.args(words.get_args().map(|word| if word == "stdio" { OsStr::new("pty") } else { word }));
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start qemu-system-aarch64; `./x setup` installs it")?;
+        let stdout = child.stdout.take().context("QEMU has no standard output")?;
+        let mut machine = OnPty { child, path: PathBuf::new() };
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let name = line.strip_prefix(REDIRECTED).and_then(|rest| rest.split(' ').next());
+        machine.path = PathBuf::from(name.with_context(|| format!("QEMU named no pty: {line}"))?);
+        Ok(machine)
+    }
+}
+
+impl OnPty {
+    /// Waits until QEMU ends.
+    pub fn wait(&mut self) -> Result<ExitStatus> {
+        Ok(self.child.wait()?)
+    }
+}
+
+impl Drop for OnPty {
+    fn drop(&mut self) {
+        // Already gone is as good as killed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -1,0 +1,62 @@
+//! `x push`: sends a module to a running system over its serial line, and shows the new alias stacks.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use strata_host::push::{Link, Module, check};
+use strata_host::serial::{BAUD, Serial};
+
+use crate::progress::Bar;
+use crate::workspace::Workspace;
+use crate::{build, out_dir};
+
+/// Arguments of `x push`.
+#[derive(Args, Debug)]
+pub(crate) struct PushArgs {
+    /// The module: a file, or the name of one that `./x build` has made.
+    module: PathBuf,
+    /// The serial line to the system: a cable, or the pty that `./x run --pty` names.
+    #[arg(long, value_name = "DEV")]
+    serial: PathBuf,
+    /// Bits per second.
+    #[arg(long, default_value_t = BAUD)]
+    baud: u32,
+}
+
+/// `x push`.
+pub(crate) fn push(workspace: &Workspace, args: &PushArgs) -> Result<ExitCode> {
+    let path = find(workspace, &args.module);
+    let image = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let module = Module::read(image).with_context(|| path.display().to_string())?;
+    let line = Serial::open(&args.serial, args.baud)?;
+    // Any number will do that the link before did not have.
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.subsec_nanos());
+    let mut link = Link::new(line, seed);
+    let mut bar = Bar::new("sending", module.image.len());
+    let mut before = 0;
+    let answer = link
+        .push(&module, |sent| {
+            bar.advance(sent.saturating_sub(before));
+            before = before.max(sent);
+        })
+        .with_context(|| args.serial.display().to_string())?;
+    check(&answer)?;
+    print!("{}", answer.text);
+    for symbol in &module.symbols {
+        println!("{symbol}");
+        print!("{}", link.stack(symbol)?.text);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The file that is meant: itself, or the built module of that name.
+fn find(workspace: &Workspace, module: &Path) -> PathBuf {
+    if module.exists() {
+        return module.to_path_buf();
+    }
+    let built = out_dir(workspace).join(build::STRIPPED).join(module.with_extension("kmod"));
+    if built.exists() { built } else { module.to_path_buf() }
+}
