@@ -45,9 +45,12 @@ pub(crate) fn push(workspace: &Workspace, args: &PushArgs) -> Result<ExitCode> {
         .with_context(|| args.serial.display().to_string())?;
     check(&answer)?;
     print!("{}", answer.text);
-    for symbol in &module.symbols {
+    for (index, symbol) in module.symbols.iter().enumerate() {
+        let stack = link.stack(symbol)?.text;
+        // The columns' names stand above the first stack only.
+        let lines = stack.lines().skip(usize::from(index != 0));
         println!("{symbol}");
-        print!("{}", link.stack(symbol)?.text);
+        lines.for_each(|line| println!("{line}"));
     }
     Ok(ExitCode::SUCCESS)
 }

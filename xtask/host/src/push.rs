@@ -42,6 +42,7 @@ impl Module {
         };
         let name = object.info().name.to_owned();
         let mut symbols: Vec<String> = object.aliases().map(|alias| alias.name.to_owned()).collect();
+        symbols.sort();
         symbols.dedup();
         Ok(Self { name, image, symbols })
     }
