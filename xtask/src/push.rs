@@ -9,6 +9,7 @@ use clap::Args;
 use strata_host::push::{Link, Module, check};
 use strata_host::serial::{BAUD, Serial};
 
+use crate::kmod::Key;
 use crate::progress::Bar;
 use crate::workspace::Workspace;
 use crate::{build, out_dir};
@@ -16,7 +17,8 @@ use crate::{build, out_dir};
 /// Arguments of `x push`.
 #[derive(Args, Debug)]
 pub(crate) struct PushArgs {
-    /// The module: a file, or the name of one that `./x build` has made.
+    /// The module: a file, or the name of one that `./x build` has made. Without a signature behind it, it is signed with
+    /// the key of the build.
     module: PathBuf,
     /// The serial line to the system: a cable, or the pty that `./x run --pty` names.
     #[arg(long, value_name = "DEV")]
@@ -29,13 +31,16 @@ pub(crate) struct PushArgs {
 /// `x push`.
 pub(crate) fn push(workspace: &Workspace, args: &PushArgs) -> Result<ExitCode> {
     let path = find(workspace, &args.module);
-    let image = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let module = Module::read(image).with_context(|| path.display().to_string())?;
+    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut module = Module::read(bytes).with_context(|| path.display().to_string())?;
+    if !module.is_signed {
+        module.bytes = Key::of_build(workspace)?.signed(&module.bytes)?;
+    }
     let line = Serial::open(&args.serial, args.baud)?;
     // Any number will do that the link before did not have.
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.subsec_nanos());
     let mut link = Link::new(line, seed);
-    let mut bar = Bar::new("sending", module.image.len());
+    let mut bar = Bar::new("sending", module.bytes.len());
     let mut before = 0;
     let answer = link
         .push(&module, |sent| {

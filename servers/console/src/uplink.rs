@@ -3,7 +3,7 @@
 use console_shell::command::Word;
 use console_shell::{Failure, command};
 use strata_protocol::caps::slot;
-use strata_protocol::linker::{DRAIN_MS_DEFAULT, Reply, Request};
+use strata_protocol::linker::{DRAIN_MS_DEFAULT, Request};
 use strata_protocol::start::region;
 use strata_protocol::store::{self, Area, ImageRef, UPLOAD_SIZE, UPLOADS_MAX};
 use strata_protocol::uplink::{Intake, IntakeError, Uplink, decode, line_done, received};
@@ -87,8 +87,8 @@ impl Inbox {
         (number, status, !session.written)
     }
 
-    /// Puts the image that has come in place of the module of its name: in service if that is, or loaded. Where it is
-    /// refused everything is as before: the old image has its name again, and serves again if it did.
+    /// Puts the image that has come in place of the module of its name. Where it is refused everything is as before: the
+    /// old image has its name again, and serves if it did.
     fn push<'a>(
         &mut self,
         session: &mut Session,
@@ -104,20 +104,9 @@ impl Inbox {
         let size = self.intake.complete(text).map_err(|error| fail(errno(error), why(error)))?;
         let image = ImageRef { area: Area::Upload, offset: self.place, size: size.into() };
         let old = find(session, what, &name)?;
-        let runs = is_loaded(session, what, &name)?;
-        if runs {
-            let drain_ms = DRAIN_MS_DEFAULT;
-            session.ask(what, &Request::Unload { name: name.clone(), drain_ms })?;
-            session.line(format_args!("{name}: unloaded"));
-        }
-        // From here on there is something to put back.
-        let result = put(session, what, &name, Some(image)).and_then(|()| load(session, what, &name, image));
-        if let Err(failure) = result {
+        put(session, what, &name, Some(image))?;
+        if let Err(failure) = replace(session, what, &name, image, old) {
             put(session, what, &name, old.filter(|old| old.area == Area::Upload))?;
-            if let (true, Some(old)) = (runs, old) {
-                load(session, what, &name, old)?;
-                session.line(format_args!("{name}: the old image is loaded again"));
-            }
             return Err(failure);
         }
         // Its place is the store's now.
@@ -125,6 +114,35 @@ impl Inbox {
         session.line(format_args!("{name}: loaded, {size} bytes"));
         Ok(())
     }
+}
+
+/// Loads an image, in place of the module of its name if there is one.
+///
+/// The image is tried while the old one serves: a signature or a record that is not right is refused without anybody
+/// having noticed, and only a name that is taken says that all else is right so far.
+fn replace(
+    session: &mut Session,
+    what: &'static str,
+    name: &ModuleName,
+    image: ImageRef,
+    old: Option<ImageRef>,
+) -> Result<(), Failure> {
+    let taken = match load(session, what, name, image) {
+        Err(failure) if failure.status() == Errno::EEXIST.number() => failure,
+        result => return result,
+    };
+    session.ask(what, &Request::Unload { name: name.clone(), drain_ms: DRAIN_MS_DEFAULT }).map_err(
+        // What is taken is not the name, but what the module provides.
+        |failure| if failure.status() == Errno::ENOENT.number() { taken } else { failure },
+    )?;
+    session.line(format_args!("{name}: unloaded"));
+    load(session, what, name, image).or_else(|failure| {
+        if let Some(old) = old {
+            load(session, what, name, old)?;
+            session.line(format_args!("{name}: the old image is loaded again"));
+        }
+        Err(failure)
+    })
 }
 
 fn load(
@@ -168,17 +186,6 @@ fn put(
         // What was not there is away.
         _ => Ok(()),
     }
-}
-
-fn is_loaded(session: &mut Session, what: &'static str, name: &ModuleName) -> Result<bool, Failure> {
-    for index in 0.. {
-        match session.ask(what, &Request::Module { index })? {
-            Reply::Module(row) if row.name == *name => return Ok(true),
-            Reply::Module(_) => {}
-            _ => break,
-        }
-    }
-    Ok(false)
 }
 
 /// The first place in the upload area that no named image lies in: the old image of a name stays until the new one is in

@@ -7,15 +7,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use strata_host::model::Model;
 use strata_host::noise::Noise;
 use strata_host::push::{Answer, Link, Module, check};
 use strata_host::qemu::{OnPty, Qemu};
 use strata_host::serial::{BAUD, Line, Serial};
+use strata_protocol::archive::Archive;
 
-/// A story, told with the system's image on a machine.
-pub type Story = fn(&Path, Model) -> Result<()>;
+use crate::entry::Story;
 
 /// All stories, by name.
 pub const STORIES: &[(&str, Story)] = &[
@@ -48,9 +48,13 @@ fn link<L: Line>(line: L, seed: u32) -> Result<Link<L>> {
     Ok(link)
 }
 
+/// A module as it lies in the boot archive: signed.
 fn module(image: &Path, name: &str) -> Result<Module> {
-    let path = image.with_file_name("stripped").join(name).with_extension("kmod");
-    Module::read(std::fs::read(&path).with_context(|| path.display().to_string())?)
+    let path = image.with_file_name("boot.archive");
+    let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+    let archive = Archive::new(&bytes).map_err(|error| anyhow!("{}: {error:?}", path.display()))?;
+    let file = archive.find(name).with_context(|| format!("the boot archive has no {name}"))?;
+    Module::read(file.bytes.to_vec())
 }
 
 /// Who answers to a symbol, top first.
@@ -112,20 +116,29 @@ fn refused_module_leaves_everything_as_it_was(image: &Path, model: Model) -> Res
     let (_machine, line) = boot(image, model)?;
     let mut link = link(line, 3)?;
     let good = module(image, "strong_note")?;
-    check(&link.push(&good, |_| ())?)?;
-    let before = [link.carry_out("modstat", BOOT)?, link.stack("demo_note")?];
+    // It lies below another, so that a module that left and came back would be seen.
+    for layer in [&good, &module(image, "pass_a")?, &module(image, "pass_b")?] {
+        check(&link.push(layer, |_| ())?)?;
+    }
+    let look = |link: &mut Link<Serial>| -> Result<[String; 3]> {
+        let seen = [link.carry_out("modstat -k", BOOT)?, link.stack("demo_note")?, link.stack("demo_ping")?];
+        Ok(seen.map(|answer| answer.text))
+    };
+    let before = look(&mut link)?;
     // A second full replacement of one stub.
-    let answer = link.push(&module(image, "second_note")?, |_| ())?;
-    ensure!(answer.status != 0 && answer.text.contains("strong_note"), "{answer:?}");
-    // The module itself again, in an image that the linker server refuses: the old one serves again.
-    let mut damaged = good.clone();
-    let middle = damaged.image.len() / 2;
-    damaged.image[middle..].fill(0xff);
-    let answer = link.push(&damaged, |_| ())?;
-    ensure!(answer.status != 0, "a damaged image was loaded: {answer:?}");
-    ensure!(answer.text.contains("the old image is loaded again"), "{answer:?}");
-    let after = [link.carry_out("modstat", BOOT)?, link.stack("demo_note")?];
-    ensure!(before[0].text == after[0].text, "{before:?} became {after:?}");
-    ensure!(owners(&before[1]) == owners(&after[1]), "{before:?} became {after:?}");
+    let second = module(image, "second_note")?;
+    // What runs already, without its signature, and with a signature that is not of these bytes.
+    let below = module(image, "pass_a")?;
+    let unsigned = Module { bytes: below.image().to_vec(), ..below.clone() };
+    let mut changed = below.clone();
+    let middle = changed.image().len() / 2;
+    changed.bytes[middle] ^= 1;
+    for (module, why) in [(second, "strong_note"), (unsigned, "not signed"), (changed, "signature")] {
+        let answer = link.push(&module, |_| ())?;
+        ensure!(answer.status != 0 && answer.text.contains(why), "{}: {answer:?}", module.name);
+        ensure!(answer.text.lines().count() == 1, "more than one line: {answer:?}");
+        let after = look(&mut link)?;
+        ensure!(before == after, "{before:?} became {after:?}");
+    }
     check(&link.carry_out("ledger", BOOT)?)
 }

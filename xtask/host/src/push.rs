@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use kmod::Object;
+use kmod_trust::container::split;
 use strata_protocol::Errno;
 use strata_protocol::uplink::{DATA_MAX, UPLINK_MAX, Uplink, crc32, encode, is_sound};
 use strata_protocol::wire::{self, Frame};
@@ -27,24 +28,33 @@ const RELOAD: Duration = Duration::from_secs(30);
 pub struct Module {
     /// Its name.
     pub name: String,
-    /// The image.
-    pub image: Vec<u8>,
+    /// What travels: the image, and its signature behind it.
+    pub bytes: Vec<u8>,
+    /// Whether there is a signature. Whether it is good is the target's to say.
+    pub is_signed: bool,
     /// The symbols that it has aliases of.
     pub symbols: Vec<String>,
 }
 
 impl Module {
-    /// Reads an image, and refuses what the target would.
-    pub fn read(image: Vec<u8>) -> Result<Self> {
-        let object = match Object::parse(&image) {
+    /// Reads an image with or without a signature behind it, and refuses what is no module.
+    pub fn read(bytes: Vec<u8>) -> Result<Self> {
+        let container = split(&bytes);
+        let image = container.map_or(&bytes[..], |container| container.image);
+        let object = match Object::parse(image) {
             Ok(object) => object,
             Err(error) => bail!("this is no module: {error:?}"),
         };
         let name = object.info().name.to_owned();
         let mut symbols: Vec<String> = object.aliases().map(|alias| alias.name.to_owned()).collect();
-        symbols.sort();
         symbols.dedup();
-        Ok(Self { name, image, symbols })
+        Ok(Self { name, is_signed: container.is_some(), symbols, bytes })
+    }
+
+    /// The image without its signature.
+    #[must_use]
+    pub fn image(&self) -> &[u8] {
+        split(&self.bytes).map_or(&self.bytes, |container| container.image)
     }
 }
 
@@ -86,7 +96,7 @@ impl<L: Line> Link<L> {
     ///
     /// `sent` is told how many bytes the target has. The answer's status says whether the module serves.
     pub fn push(&mut self, module: &Module, mut sent: impl FnMut(usize)) -> Result<Answer> {
-        let Module { name, image, .. } = module;
+        let Module { name, bytes: image, .. } = module;
         let size = u32::try_from(image.len()).context("larger than any module")?;
         let begin = Uplink::Begin { name, size, crc: crc32(image) };
         let mut next = self.received(&begin, 0)?;
