@@ -115,7 +115,12 @@ fn print_figures(figures: &[Figure], bounds: impl Fn(&str) -> Bounds) {
 
 /// The figures of one case, in a machine of its own.
 fn measure(images: &Images, case: &str) -> Result<Vec<Figure>> {
-    let mut qemu = machine(images, &format!("case={case}"));
+    measure_with(images, &format!("case={case}"))
+}
+
+/// As [`measure`], the case being one of the boot arguments.
+fn measure_with(images: &Images, boot_words: &str) -> Result<Vec<Figure>> {
+    let mut qemu = machine(images, boot_words);
     qemu.icount = true;
     let mut session = Session::new(qemu.start()?, Tables::new(&images.tables));
     let status = until_stopped(&mut session, TIMEOUT)?;

@@ -103,13 +103,69 @@ pub(crate) fn as_built(workspace: &Workspace) -> Result<Images> {
     Ok(Images { model, archive: out.join(ARCHIVE), kernel_image, tables: out.join(TABLES) })
 }
 
+/// A build of the kernel besides the development images' own. Its products have a folder of their own, so that no other
+/// build has to be done again for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Variant {
+    /// Checks its invariants when it is asked to (feature `check`).
+    Checked,
+    /// Without the debug system calls and without words.
+    Release,
+}
+
+impl Variant {
+    /// What its files are called.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Checked => "checked",
+            Self::Release => "release",
+        }
+    }
+}
+
+/// Builds a kernel; its ELF file.
+pub(crate) fn kernel_variant(workspace: &Workspace, variant: Variant) -> Result<PathBuf> {
+    let _step = progress::step(format!("building the {} kernel", variant.name()));
+    let kernel = workspace.only(Role::Kernel)?;
+    let is_smp = workspace.model.is_smp();
+    let smp = if is_smp { "-smp" } else { "" };
+    let folder = workspace.target.join(format!("kernel-{}{smp}", variant.name()));
+    let mut command = cargo::cargo(workspace, "build");
+    command.args(["--release", "--quiet", "--target", KERNEL_TARGET, "-p", &kernel.name]);
+    command.arg("--target-dir").arg(&folder);
+    match variant {
+        Variant::Checked => command.args(["--features", &format!("{}/check", kernel.name)]),
+        Variant::Release => command.arg("--no-default-features"),
+    };
+    if is_smp {
+        command.args(["--features", &format!("{}/smp", kernel.name)]);
+    }
+    cargo::run(&mut command)?;
+    let bin = kernel.bins.first().with_context(|| format!("{} has no binary", kernel.name))?;
+    Ok(folder.join(KERNEL_TARGET).join("release").join(bin))
+}
+
 /// The kernel with another root task: an ELF file, or the name of a package that is one.
 pub(crate) fn with_root(workspace: &Workspace, root: &str) -> Result<Images> {
+    let kernel = workspace.only(Role::Kernel)?;
+    {
+        let _step = progress::step("building the kernel");
+        cargo::build(workspace, KERNEL_TARGET, [kernel.name.as_str()], &[])?;
+    }
+    on_kernel(workspace, &product_of(workspace, KERNEL_TARGET, kernel)?, root, "")
+}
+
+/// As [`with_root`], on another build of the kernel.
+pub(crate) fn with_root_on(workspace: &Workspace, variant: Variant, root: &str) -> Result<Images> {
+    let kernel = kernel_variant(workspace, variant)?;
+    on_kernel(workspace, &kernel, root, &format!("-{}", variant.name()))
+}
+
+/// An image of a kernel and a root task; `suffix` tells images of several kernels apart.
+fn on_kernel(workspace: &Workspace, kernel: &Path, root: &str, suffix: &str) -> Result<Images> {
     let out = out_dir(workspace);
     std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
-    let _step = progress::step(format!("building the kernel with {root}"));
-    let kernel = workspace.only(Role::Kernel)?;
-    cargo::build(workspace, KERNEL_TARGET, [kernel.name.as_str()], &[])?;
+    let _step = progress::step(format!("building {root}"));
     let elf = match workspace.packages.get(root) {
         Some(package) => {
             cargo::build(workspace, USER_TARGET, [root], &[])?;
@@ -121,37 +177,12 @@ pub(crate) fn with_root(workspace: &Workspace, root: &str) -> Result<Images> {
         bail!("{root} is neither a package nor a file");
     }
     let stem = elf.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let kernel_image = out.join(format!("kernel-{stem}.bin"));
-    image_with_root(workspace, &elf, &kernel_image)?;
+    let kernel_image = out.join(format!("kernel-{stem}{suffix}.bin"));
+    assemble(workspace, kernel, &elf, &kernel_image)?;
     // Whatever runs as root task writes on the root task's stream.
     let tables = out.join(format!("{TABLES}-{stem}"));
     publish(&elf, &tables.join(&workspace.only(Role::RootTask)?.name))?;
     Ok(Images { model: workspace.model, archive: out.join(ARCHIVE), kernel_image, tables })
-}
-
-/// A kernel that checks its invariants when it is asked to (feature `check`), with the kernel's cases as root task. Its
-/// products have a folder of their own, so that no other build has to be done again for it.
-pub(crate) fn checked(workspace: &Workspace) -> Result<PathBuf> {
-    let out = out_dir(workspace);
-    std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
-    let _step = progress::step("building the kernel that checks itself");
-    let (kernel, root) = (workspace.only(Role::Kernel)?, workspace.only(Role::RootTest)?);
-    let is_smp = workspace.model.is_smp();
-    let folder = workspace.target.join(if is_smp { "check-smp" } else { "check" });
-    let mut features = format!("{}/check", kernel.name);
-    if is_smp {
-        features.push_str(&format!(",{}/smp", kernel.name));
-    }
-    let mut command = cargo::cargo(workspace, "build");
-    command.args(["--release", "--quiet", "--target", KERNEL_TARGET, "-p", &kernel.name]);
-    command.args(["--features", &features]).arg("--target-dir").arg(&folder);
-    cargo::run(&mut command)?;
-    cargo::build(workspace, USER_TARGET, [root.name.as_str()], &[])?;
-    let bin = kernel.bins.first().with_context(|| format!("{} has no binary", kernel.name))?;
-    let image = out.join(format!("kernel-{}-checked.bin", root.name));
-    let kernel_elf = folder.join(KERNEL_TARGET).join("release").join(bin);
-    assemble(workspace, &kernel_elf, &product_of(workspace, USER_TARGET, root)?, &image)?;
-    Ok(image)
 }
 
 fn image_with_root(workspace: &Workspace, root_elf: &Path, image: &Path) -> Result<()> {

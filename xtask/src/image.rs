@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 
+use crate::build::{self, Variant};
+use crate::flash;
 use crate::workspace::Workspace;
-use crate::{build, flash};
 
 /// Arguments of `x image`.
 #[derive(Args, Debug)]
@@ -17,6 +18,10 @@ pub(crate) struct ImageArgs {
     /// Another root task: an ELF file, or the name of a package.
     #[arg(long, value_name = "FILE")]
     root_task: Option<String>,
+    /// The release kernel: without debug system calls, and silent. Our own userland talks through them until its drivers
+    /// run, so this is for others.
+    #[arg(long, requires = "root_task")]
+    release: bool,
     /// Where to write the image. For a board that boots from a card: the folder for what the card needs besides the
     /// firmware, kernel, device tree and config.txt.
     #[arg(long, value_name = "IMAGE")]
@@ -26,6 +31,7 @@ pub(crate) struct ImageArgs {
 /// `x image`.
 pub(crate) fn image(workspace: &Workspace, args: &ImageArgs) -> Result<ExitCode> {
     let images = match &args.root_task {
+        Some(root) if args.release => build::with_root_on(workspace, Variant::Release, root)?,
         Some(root) => build::with_root(workspace, root)?,
         None => build::all(workspace)?,
     };

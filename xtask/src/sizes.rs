@@ -10,8 +10,9 @@ use anyhow::{Context, Result};
 use object::read::{Object as _, ObjectSection as _};
 use object::{SectionFlags, elf};
 
+use crate::build::{self, Variant};
+use crate::cargo;
 use crate::workspace::{Role, Workspace};
-use crate::{build, cargo};
 
 /// Bytes by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub(crate) fn sizes(workspace: &Workspace) -> Result<ExitCode> {
     images.sort();
     for bin in &workspace.only(Role::Kernel)?.bins {
         images.push((bin.clone(), cargo::product(workspace, cargo::KERNEL_TARGET, bin)));
+        let release = build::kernel_variant(workspace, Variant::Release)?;
+        images.push((format!("{bin} (release)"), release));
     }
     println!("{:<28} {:>9} {:>9} {:>9} {:>9}", "IMAGE", "TEXT", "RODATA", "DATA", "BSS");
     for (name, path) in &images {

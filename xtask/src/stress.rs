@@ -8,9 +8,9 @@ use clap::{Args, ValueEnum};
 use strata_host::demux::Piece;
 use strata_host::qemu::{Next, Qemu};
 
-use crate::build;
+use crate::build::{self, Variant};
 use crate::cargo;
-use crate::workspace::Workspace;
+use crate::workspace::{Role, Workspace};
 
 /// The case of the kernel's own root task that makes the calls.
 const CASE: &str = "stress_calls";
@@ -64,7 +64,8 @@ pub(crate) fn stress(workspace: &Workspace, args: &StressArgs) -> Result<ExitCod
     if args.host {
         return on_host(workspace, args);
     }
-    let image = build::checked(workspace)?;
+    let root = &workspace.only(Role::RootTest)?.name;
+    let image = build::with_root_on(workspace, Variant::Checked, root)?.kernel_image;
     let trace = if args.trace { " trace=1" } else { "" };
     let bootargs =
         format!("case={CASE} seed={} calls={} workers={}{trace}", args.seed, args.calls, args.workers);
@@ -82,9 +83,11 @@ pub(crate) fn stress(workspace: &Workspace, args: &StressArgs) -> Result<ExitCod
 /// longer than in a test.
 fn on_host(workspace: &Workspace, args: &StressArgs) -> Result<ExitCode> {
     let mut command = cargo::cargo(workspace, "test");
-    command.args(["--release", "-p", "microkernel-core"]);
+    // The profile of the tests, whose assertions and checked arithmetic belong here, is optimised for this crate.
+    command.args(["-p", "microkernel-core"]);
     if workspace.model.is_smp() {
-        command.args(["--features", "smp"]);
+        // The features of the tests: nothing is built anew.
+        command.args(["--features", "smp,debug"]);
     }
     command.args(["--", "--nocapture"]).args(HOST_TESTS);
     command.env("STRATA_FUZZ_FIRST", args.seed.to_string());

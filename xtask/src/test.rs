@@ -8,7 +8,7 @@ use clap::Args;
 use strata_host::model::Model;
 
 use crate::area::{self, Area, KERNEL_CORE};
-use crate::build::{self, Images};
+use crate::build::{self, Images, Variant};
 use crate::cargo::{self, KERNEL_TARGET, USER_TARGET};
 use crate::workspace::{Layer, Package, Role, Workspace};
 use crate::{out_dir, progress, run, tidy};
@@ -201,10 +201,11 @@ fn host_tests(workspace: &Workspace, filters: &[String]) -> Result<()> {
     cargo::run(command.arg("--").args(filters))
 }
 
-/// The kernel's logic in its other profile. A build of its own: features would be everybody's otherwise.
+/// The kernel's logic in its other profile, as a debug build: the plain tests are those of the release kernel. A build
+/// of its own, because features would be everybody's otherwise.
 fn host_tests_of_several_cores(workspace: &Workspace) -> Result<()> {
     let mut command = cargo::cargo(workspace, "test");
-    cargo::run(command.args(["-p", KERNEL_CORE, "--features", "smp"]))
+    cargo::run(command.args(["-p", KERNEL_CORE, "--features", "smp,debug"]))
 }
 
 /// What the build has just made is read, judged and loaded on the host.
@@ -220,7 +221,7 @@ fn on_target_tests(workspace: &Workspace, images: Option<&Images>, args: &TestAr
     let kernel_images = build::with_root(workspace, &kernel_tests.name)?;
     let folders = images.iter().map(|images| &images.tables).chain([&kernel_images.tables]);
     let tables = std::env::join_paths(folders)?;
-    let checked = build::checked(workspace)?;
+    let checked = build::with_root_on(workspace, Variant::Checked, &kernel_tests.name)?.kernel_image;
     let plugins = plugins(workspace)?;
     let run = |filter: Option<&String>| -> Result<()> {
         let mut command = cargo::cargo(workspace, "test");

@@ -8,7 +8,7 @@ use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use microkernel_core::handle::Tcb;
 use microkernel_core::text::{Piece, write};
-use microkernel_core::{Kernel, Message, UserFault};
+use microkernel_core::{DEBUG, Kernel, Message, UserFault};
 
 /// Exception classes (ESR_EL1.EC).
 const EC_FP_ACCESS: u64 = 0x07;
@@ -173,9 +173,12 @@ extern "C" fn kernel_serror(syndrome: u64) -> u64 {
     })
 }
 
-/// An exception in the kernel itself: a defect. Says what is known and stops.
+/// An exception in the kernel itself: a defect. A debug build says what is known; it stops.
 #[unsafe(no_mangle)]
 extern "C" fn kernel_failed(syndrome: u64, address: u64, pc: u64, flags: u64) -> ! {
+    if !DEBUG {
+        stop();
+    }
     fatal(&[
         Piece::Text("exception at EL1: esr "),
         Piece::Hex(syndrome),
@@ -213,6 +216,11 @@ pub fn fatal(message: &[Piece<'_>]) -> ! {
             write(part, &mut |byte| uart.put(byte));
         }
     }
+    stop()
+}
+
+/// The end of this core.
+pub fn stop() -> ! {
     loop {
         registers::wfi();
     }

@@ -27,7 +27,7 @@ pub mod tables;
 mod uart;
 mod vectors;
 
-pub use entry::{fatal, run, set_console};
+pub use entry::{fatal, run, set_console, stop};
 pub use hardware::Hardware;
 pub use interrupts::Interrupts;
 pub use mmio::change_register;

@@ -28,31 +28,33 @@ pub enum Error {
     NotEnoughMemory = 10,
 }
 
-/// Why a capability address does not resolve. Small, because most results of the kernel have room for one.
+/// Why a capability address does not resolve. Small, because most results of the kernel have room for one, and in words,
+/// because they are copied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
 pub enum LookupFailure {
     /// The root is no CNode.
     InvalidRoot,
     /// The slot is empty, with so many bits left.
     MissingCapability {
         /// Bits not yet resolved.
-        bits_left: u8,
+        bits_left: u16,
     },
     /// The address is too short or too long.
     DepthMismatch {
         /// Bits not yet resolved.
-        bits_left: u8,
+        bits_left: u16,
         /// Bits that the next level resolves.
-        bits_found: u8,
+        bits_found: u16,
     },
     /// A guard differs from the address.
     GuardMismatch {
         /// Bits not yet resolved.
-        bits_left: u8,
+        bits_left: u16,
+        /// The guard's width.
+        bits_found: u16,
         /// The guard.
         guard_found: u64,
-        /// The guard's width.
-        bits_found: u8,
     },
 }
 

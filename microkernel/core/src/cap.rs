@@ -54,6 +54,7 @@ pub enum FrameRights {
 
 impl FrameRights {
     /// What is left under a mask. There is no write-only mapping: write without read is nothing.
+    #[inline(always)]
     pub const fn masked(self, rights: CapRights) -> Self {
         match self {
             Self::ReadWrite if rights.read() && rights.write() => Self::ReadWrite,
@@ -158,6 +159,25 @@ const ZOMBIE_THREAD: u64 = 63;
 /// log2 of the granule that an untyped's free index counts.
 const FREE_UNIT_BITS: u64 = 4;
 
+/// The bits of both words that make an object, by kind: where they agree, two capabilities name the same one. Nothing for
+/// kinds that never do.
+const IDENTITY: [[u64; 2]; 16] = {
+    const KIND_BITS: u64 = 0xf << KIND;
+    let mut bits = [[KIND_BITS | ADDRESS, 0]; 16];
+    let mut kind = 0;
+    while kind < 16 {
+        match kind as u64 {
+            KIND_NULL | KIND_UNTYPED | KIND_ZOMBIE => bits[kind] = [0, 0],
+            KIND_CONTROL | KIND_IRQ_HANDLER | KIND_SGI => bits[kind] = [KIND_BITS, u64::MAX],
+            KIND_CNODE => bits[kind][0] |= RADIX << FIELDS,
+            KIND_FRAME => bits[kind][0] |= SIZE << FIELDS,
+            _ => {}
+        }
+        kind += 1;
+    }
+    bits
+};
+
 #[inline(always)]
 const fn frame_size(fields: u64) -> FrameSize {
     match fields & SIZE {
@@ -220,18 +240,17 @@ impl Cap {
     }
 
     /// Do both name one object, so that neither is its last capability? Untyped memory is never shared so.
+    #[inline(always)]
     pub const fn same_object(self, other: Self) -> bool {
-        if self.kind() != other.kind() {
-            return false;
-        }
-        let difference = self.w0 ^ other.w0;
-        match self.kind() {
-            KIND_NULL | KIND_UNTYPED | KIND_ZOMBIE => false,
-            KIND_CONTROL | KIND_IRQ_HANDLER | KIND_SGI => self.w1 == other.w1,
-            KIND_CNODE => difference & (ADDRESS | RADIX << FIELDS) == 0,
-            KIND_FRAME => difference & (ADDRESS | SIZE << FIELDS) == 0,
-            _ => difference & ADDRESS == 0,
-        }
+        let [first, second] = IDENTITY[(self.kind() & 0xf) as usize];
+        (self.w0 ^ other.w0) & first | (self.w1 ^ other.w1) & second == 0 && first != 0
+    }
+
+    /// The same capability of a frame or table, mapped there or nowhere.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) const fn with_mapping(self, mapping: Option<Mapping>) -> Self {
+        Self { w0: self.w0, w1: mapping_word(mapping) }
     }
 
     /// Does authority over `self` extend to `other`: the same object, or an object made from it?

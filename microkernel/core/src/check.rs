@@ -26,10 +26,10 @@ use crate::tcb::{
 use crate::vspace::{POOL_ASIDS, descriptor, pool_index};
 use microkernel_abi::object::{PAGE_BITS, PAGE_TABLE_INDEX_BITS};
 
-/// CNodes and threads that the checker can keep apart.
-pub const CONTAINERS_MAX: usize = 1024;
-/// Objects and mappings, each.
-pub const OBJECTS_MAX: usize = 8192;
+mod notes;
+
+pub use notes::{CONTAINERS_MAX, Notes, OBJECTS_MAX};
+
 /// Length of a derivation list and of a queue, beyond which it is taken for a circle.
 const STEPS_MAX: usize = 1 << 20;
 
@@ -87,21 +87,6 @@ pub enum Violation {
     Entry { at: u64, value: u64 },
 }
 
-/// A container: its first slot and the number of its slots.
-type Container = (u64, u64);
-
-/// What the checker writes down.
-pub struct Notes {
-    containers: [Container; CONTAINERS_MAX],
-    container_count: usize,
-    /// First and last byte, and the slot of a capability.
-    objects: [(u64, u64, u64); OBJECTS_MAX],
-    object_count: usize,
-    /// ASID and user address, and the entry that must be there but for its attributes.
-    mappings: [(u64, u64, u64); OBJECTS_MAX],
-    mapping_count: usize,
-}
-
 /// What there is, counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Census {
@@ -111,59 +96,6 @@ pub struct Census {
     pub threads: u64,
     /// Valid entries of users' translation tables.
     pub entries: u64,
-}
-
-impl Default for Notes {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Notes {
-    /// Nothing noted yet.
-    pub const fn new() -> Self {
-        Self {
-            containers: [(0, 0); CONTAINERS_MAX],
-            container_count: 0,
-            objects: [(0, 0, 0); OBJECTS_MAX],
-            object_count: 0,
-            mappings: [(0, 0, 0); OBJECTS_MAX],
-            mapping_count: 0,
-        }
-    }
-
-    /// Notes a container; its place, when there is something new to visit in it.
-    fn container(&mut self, base: u64, slots: u64) -> Result<Option<usize>, Violation> {
-        let place = self.containers[..self.container_count].iter().position(|&(known, _)| known == base);
-        let place = place.unwrap_or(self.container_count);
-        let container = self.containers.get_mut(place).ok_or(Violation::TooMuch)?;
-        if place < self.container_count && container.1 >= slots {
-            return Ok(None);
-        }
-        *container = (base, slots);
-        self.container_count = self.container_count.max(place + 1);
-        Ok(Some(place))
-    }
-
-    fn is_noted(&self, slot: Slot) -> bool {
-        self.containers[..self.container_count]
-            .iter()
-            .any(|&(base, slots)| base <= slot.addr() && slot.addr() < Slot::at(base).offset(slots).addr())
-    }
-
-    fn object(&mut self, base: u64, bits: u64, slot: Slot) -> Result<(), Violation> {
-        *self.objects.get_mut(self.object_count).ok_or(Violation::TooMuch)? =
-            (base, base + (1 << bits) - 1, slot.addr());
-        self.object_count += 1;
-        Ok(())
-    }
-
-    fn mapping(&mut self, mapping: Option<Mapping>, entry: u64) -> Result<(), Violation> {
-        let Some(Mapping { asid, va }) = mapping else { return Ok(()) };
-        *self.mappings.get_mut(self.mapping_count).ok_or(Violation::TooMuch)? = (asid, va, entry);
-        self.mapping_count += 1;
-        Ok(())
-    }
 }
 
 /// The part of a table entry that a capability determines: the address, and whether it is a leaf.

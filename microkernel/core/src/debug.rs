@@ -1,4 +1,5 @@
-//! The debug calls: text on the kernel's console.
+//! The debug calls, of debug builds only: what is where, and text on the kernel's console.
+use crate::IRQ_RESCHEDULE;
 use crate::cap::View;
 use crate::fault::Fault;
 use crate::handle::{Slot, Tcb};
@@ -6,8 +7,50 @@ use crate::kernel::Kernel;
 use crate::machine::Machine;
 use crate::tcb::{DEBUG_NEXT, NAME, NAME_MAX, PRIORITY, Reg};
 use crate::text::{Piece, write};
+use microkernel_abi::SMP;
+use microkernel_abi::syscall::{
+    DEBUG_CAP_IDENTIFY, DEBUG_DUMP_SCHEDULER, DEBUG_GET_THREAD_AFFINITY, DEBUG_HALT, DEBUG_NAME_THREAD,
+    DEBUG_PUT_CHAR, DEBUG_SEND_IPI, DEBUG_SNAPSHOT,
+};
 
 impl<M: Machine> Kernel<M> {
+    /// Does a debug call; false if the number is none of them.
+    #[cold]
+    pub(crate) fn debug_syscall(&mut self, caller: Tcb, number: i64) -> bool {
+        let argument = self.reg(caller, Reg::X0);
+        match number {
+            DEBUG_PUT_CHAR => self.m.put_char(argument.to_le_bytes()[0]),
+            DEBUG_DUMP_SCHEDULER => self.dump_scheduler(),
+            DEBUG_HALT => self.m.halt(),
+            DEBUG_CAP_IDENTIFY => {
+                let kind = self.lookup_slot(caller, argument).map_or(0, |slot| self.view(slot).identify());
+                self.set_reg(caller, Reg::X0, kind);
+            }
+            DEBUG_SEND_IPI if SMP => self.send_ipi(caller),
+            DEBUG_GET_THREAD_AFFINITY if SMP => {
+                let core = match self.lookup_slot(caller, argument).map(|slot| self.view(slot)) {
+                    Ok(View::Thread { tcb }) => self.affinity(tcb).index() as u64,
+                    _ => 0,
+                };
+                self.set_reg(caller, Reg::X0, core);
+            }
+            DEBUG_SNAPSHOT => self.dump_cspace(caller),
+            DEBUG_NAME_THREAD => self.name_thread(caller),
+            #[cfg(feature = "check")]
+            microkernel_abi::syscall::DEBUG_CHECK => self.check_now(caller),
+            _ => return false,
+        }
+        true
+    }
+
+    /// A software interrupt that no core calls another by.
+    fn send_ipi(&mut self, caller: Tcb) {
+        let (core, irq) = (self.reg(caller, Reg::X0), self.reg(caller, Reg::X1));
+        if core < self.cores_online() as u64 && (IRQ_RESCHEDULE + 1..16).contains(&irq) {
+            self.m.irq_raise(irq, core);
+        }
+    }
+
     /// Prints to the kernel's console.
     #[cold]
     pub fn print(&mut self, message: &[Piece<'_>]) {
@@ -30,7 +73,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// The bytes of the name are in the message words of the caller's buffer.
-    pub(crate) fn name_thread(&mut self, caller: Tcb) {
+    fn name_thread(&mut self, caller: Tcb) {
         let cptr = self.reg(caller, Reg::X0);
         let Ok(slot) = self.lookup_slot(caller, cptr) else { return };
         let View::Thread { tcb } = self.view(slot) else { return };
@@ -44,7 +87,7 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    pub(crate) fn dump_scheduler(&mut self) {
+    fn dump_scheduler(&mut self) {
         self.print(&[Piece::Text("thread, state, priority, pc\n")]);
         let mut next = self.threads;
         while let Some(tcb) = next {
@@ -66,7 +109,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// The caller's root CNode: each capability as `seL4_DebugCapIdentify` says it, and its two words.
-    pub(crate) fn dump_cspace(&mut self, tcb: Tcb) {
+    fn dump_cspace(&mut self, tcb: Tcb) {
         let View::CNode { base, radix, .. } = self.cspace(tcb).view() else { return };
         for i in 0..1_u64 << radix {
             let cap = self.cap(Slot::at(base).offset(i));

@@ -1,8 +1,9 @@
 //! How an invocation ends without doing what was asked.
 use microkernel_abi::error::{Error, LookupFailure};
 
-/// The error of an invocation, with the words that its reply carries.
+/// The error of an invocation, with the words that its reply carries. In words, because it is copied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
 pub enum InvocationError {
     /// Argument n makes no sense.
     InvalidArgument(u64),

@@ -137,10 +137,17 @@ impl<M: Machine> Kernel<M> {
         self.set_reg(tcb, Reg::X0, badge);
         self.set_reg(tcb, Reg::X1, MessageInfo::new(info.label(), 0, 0, length).0);
         if length != 0 {
-            for (i, word) in (0..).zip(message.words) {
-                if i < length {
-                    self.set_reg(tcb, Reg::x(2 + i), word);
-                }
+            // A loop in the source would be one in a kernel that is compiled to be small.
+            let [w0, w1, w2, w3] = message.words;
+            self.set_reg(tcb, Reg::x(2), w0);
+            if length > 1 {
+                self.set_reg(tcb, Reg::x(3), w1);
+            }
+            if length > 2 {
+                self.set_reg(tcb, Reg::x(4), w2);
+            }
+            if length > 3 {
+                self.set_reg(tcb, Reg::x(5), w3);
             }
         }
         self.set(tcb, STATE, State::Running as u64);

@@ -1,4 +1,5 @@
 //! Faults: described to the thread's fault handler as if the thread had called it.
+use crate::DEBUG;
 use crate::cap::View;
 use crate::endpoint::{SEND_CALL, SEND_GRANT, SEND_GRANT_REPLY, Sending};
 use crate::error::lookup_words;
@@ -99,7 +100,9 @@ impl<M: Machine> Kernel<M> {
                 self.send_ipc(tcb, ep, Sending { block: true, badge, flags });
             }
             _ => {
-                self.print_unhandled(tcb, fault);
+                if DEBUG {
+                    self.print_unhandled(tcb, fault);
+                }
                 self.set_state(tcb, State::Inactive);
             }
         }

@@ -31,11 +31,9 @@ impl<M: Machine> Kernel<M> {
         else {
             return None;
         };
-        let allowed = match rights {
-            FrameRights::ReadWrite => true,
-            FrameRights::ReadOnly => !write,
-            FrameRights::KernelOnly => false,
-        };
+        let needed = if write { FrameRights::ReadWrite } else { FrameRights::ReadOnly };
+        // Each of them includes those before it.
+        let allowed = rights as u64 >= needed as u64;
         let offset = self.get(tcb, IPC_BUFFER) & ((1 << size.bits()) - 1);
         allowed.then_some(base + offset)
     }
@@ -84,6 +82,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Copies message words; the number that found a place.
+    #[inline(always)]
     fn copy_words(
         &mut self,
         from: Tcb,
@@ -93,9 +92,18 @@ impl<M: Machine> Kernel<M> {
         length: u64,
     ) -> u64 {
         let fast = FAST_MESSAGE_REGISTERS as u64;
-        for i in 0..length.min(fast) {
+        let mut copy = |i| {
             let value = self.reg(from, Reg::x(2 + i));
             self.set_reg(to, Reg::x(2 + i), value);
+        };
+        if length < fast {
+            (0..length).for_each(copy);
+        } else {
+            // Row by row: a loop in the source would be one in a kernel that is compiled to be small.
+            copy(0);
+            copy(1);
+            copy(2);
+            copy(3);
         }
         let (Some(source), Some(dest)) = (from_buffer, to_buffer) else { return length.min(fast) };
         let length = length.min(MESSAGE_WORDS_MAX as u64);
@@ -217,9 +225,7 @@ impl<M: Machine> Kernel<M> {
                 Err(InvocationError::IllegalOperation)
             }
             // The copy is not mapped: one mapping for each capability.
-            View::Frame { base, size, rights, device, .. } => {
-                Ok(View::Frame { base, size, rights, device, mapping: None }.pack())
-            }
+            View::Frame { .. } => Ok(cap.with_mapping(None)),
             _ => Ok(cap),
         }
     }
@@ -227,10 +233,10 @@ impl<M: Machine> Kernel<M> {
     /// The sender waits for the receiver's reply.
     pub(crate) fn set_caller(&mut self, sender: Tcb, receiver: Tcb, grant: bool) {
         self.set_state(sender, State::BlockedOnReply);
-        let master = sender.slot(SLOT_REPLY);
         self.ensure_reply_master(sender);
-        let place = receiver.slot(SLOT_CALLER);
-        self.insert_derived(master, place, View::Reply { caller: sender, master: false, grant }.pack());
+        // Whoever does not wait for a reply has a master without children.
+        let reply = View::Reply { caller: sender, master: false, grant };
+        self.insert_only_child((sender, SLOT_REPLY), (receiver, SLOT_CALLER), reply.pack());
     }
 
     /// Every thread that can be called back has a reply master: the ancestor of its reply capabilities.

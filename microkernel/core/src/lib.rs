@@ -63,6 +63,8 @@ pub use fault::UserFault;
 pub use kernel::Kernel;
 pub use machine::{CacheOp, Machine, Remote};
 
+/// Is it a debug build? Then there are the debug system calls, which are unknown ones otherwise.
+pub const DEBUG: bool = cfg!(feature = "debug");
 /// Interrupts that the kernel can hand out.
 pub const IRQS_MAX: usize = 1020;
 /// Ticks of a time slice.

@@ -126,8 +126,8 @@ impl<M: Machine> Kernel<M> {
 }
 
 /// A number of address bits, below 128 by what a capability can say.
-pub(crate) const fn bit_count(bits: u64) -> u8 {
-    (bits & 0x7f) as u8
+pub(crate) const fn bit_count(bits: u64) -> u16 {
+    (bits & 0x7f) as u16
 }
 
 /// `address >> by`, also for `by` = 64.

@@ -1,5 +1,5 @@
 //! Invocations of frames, translation tables, address spaces and ASID pools.
-use crate::cap::{FrameRights, FrameSize, Mapping, View};
+use crate::cap::{FrameRights, Mapping, View};
 use crate::error::{InvocationError, Stop};
 use crate::handle::Slot;
 use crate::invoke::{DONE, Invocation, Outcome, refuse};
@@ -35,15 +35,17 @@ const fn cache_op(label: u64, first: u64) -> CacheOp {
 impl<M: Machine> Kernel<M> {
     #[inline(never)]
     pub(crate) fn invoke_frame(&mut self, inv: &Invocation) -> Result<Outcome, Stop> {
-        let View::Frame { base, size, rights, device, mapping } = inv.cap.view() else {
+        if inv.label == label::PAGE_MAP {
+            return self.map_frame(inv);
+        }
+        let View::Frame { base, size, mapping, .. } = inv.cap.view() else {
             return refuse(InvocationError::InvalidCapability(0));
         };
         match inv.label {
-            label::PAGE_MAP => self.map_frame(inv, size),
             label::PAGE_UNMAP => {
                 if let Some(mapping) = mapping {
                     self.unmap_frame(base, size, mapping);
-                    self.set_cap(inv.slot, View::Frame { base, size, rights, device, mapping: None }.pack());
+                    self.set_cap(inv.slot, inv.cap.with_mapping(None));
                 }
                 DONE
             }
@@ -101,13 +103,13 @@ impl<M: Machine> Kernel<M> {
     }
 
     #[inline(never)]
-    fn map_frame(&mut self, inv: &Invocation, size: FrameSize) -> Result<Outcome, Stop> {
+    fn map_frame(&mut self, inv: &Invocation) -> Result<Outcome, Stop> {
         inv.need(3, 1)?;
         let (va, rights, attributes) = (self.arg(inv, 0), self.arg(inv, 1), VmAttributes(self.arg(inv, 2)));
         let View::VSpace { base: root, asid: Some(asid) } = self.view(inv.extra(0)?) else {
             return refuse(InvocationError::InvalidCapability(1));
         };
-        let View::Frame { base, rights: most, device, mapping, .. } = inv.cap.view() else {
+        let View::Frame { base, size, rights: most, mapping, .. } = inv.cap.view() else {
             return refuse(InvocationError::InvalidCapability(0));
         };
         match mapping {
@@ -137,8 +139,7 @@ impl<M: Machine> Kernel<M> {
         // Another frame's mapping here is replaced, as the reference kernel does (its manual says DeleteFirst); the
         // other capability finds that the entry is no longer its own.
         let rights: FrameRights = most.masked(CapRights(rights));
-        let view = View::Frame { base, size, rights: most, device, mapping: Some(Mapping { asid, va }) };
-        self.set_cap(inv.slot, view.pack());
+        self.set_cap(inv.slot, inv.cap.with_mapping(Some(Mapping { asid, va })));
         self.write_leaf(entry, asid, va, leaf(base, size, rights, attributes));
         DONE
     }
@@ -157,7 +158,7 @@ impl<M: Machine> Kernel<M> {
                     self.unmap_table(base, mapping);
                     // What it mapped is gone with it: it may be put in elsewhere.
                     self.m.zero(base, 1 << PAGE_BITS);
-                    self.set_cap(inv.slot, View::PageTable { base, mapping: None }.pack());
+                    self.set_cap(inv.slot, inv.cap.with_mapping(None));
                 }
                 DONE
             }
@@ -183,7 +184,7 @@ impl<M: Machine> Kernel<M> {
                     return refuse(InvocationError::DeleteFirst);
                 }
                 let va = va >> entry.bits << entry.bits;
-                self.set_cap(inv.slot, View::PageTable { base, mapping: Some(Mapping { asid, va }) }.pack());
+                self.set_cap(inv.slot, inv.cap.with_mapping(Some(Mapping { asid, va })));
                 self.m.store(entry.at, table(base));
                 self.m.tables_written();
                 DONE
@@ -235,7 +236,7 @@ impl<M: Machine> Kernel<M> {
         inv.need(2, 2)?;
         let (index, depth) = (self.arg(inv, 0), self.arg(inv, 1));
         let (source, root): (Slot, _) = (inv.extra(0)?, self.cap(inv.extra(1)?));
-        let Some(free) = self.asid_pools.iter().position(|&pool| pool == 0) else {
+        let Some(free) = (0..ASID_POOLS_MAX).find(|&i| self.asid_pools[i] == 0) else {
             return refuse(InvocationError::DeleteFirst);
         };
         let View::Untyped { base, bits: ASID_POOL_BITS, device: false, .. } = self.view(source) else {

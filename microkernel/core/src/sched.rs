@@ -268,7 +268,9 @@ impl<M: Machine> Kernel<M> {
             self.set_reg(tcb, Reg::PC, pc);
             self.set(tcb, STATE, State::Running as u64);
         }
-        self.update_timer_access(tcb);
+        if self.core().timer_open || self.get(tcb, BOUND) != 0 {
+            self.update_timer_access(tcb);
+        }
         Some(tcb)
     }
 

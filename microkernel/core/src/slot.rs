@@ -123,9 +123,11 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn unlink_only_child(&mut self, parent: (Tcb, u64), child: (Tcb, u64)) {
         let (parent, child) = (parent.0.slot_address(parent.1), child.0.slot_address(child.1));
         self.m.store(parent + NEXT, 0);
-        for word in 0..SLOT_SIZE / 8 {
-            self.m.store(child + word * 8, 0);
-        }
+        // A loop in the source would be one in a kernel that is compiled to be small.
+        self.m.store(child, 0);
+        self.m.store(child + 8, 0);
+        self.m.store(child + PREV, 0);
+        self.m.store(child + NEXT, 0);
     }
 
     /// Puts a capability derived from the one in `source` into the empty slot `dest`.
@@ -208,6 +210,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Was the capability in `child` derived from the one in `parent`?
+    #[inline(never)]
     pub(crate) fn is_parent(&self, parent: Slot, child: Slot) -> bool {
         if self.flags(parent) & ORIGINAL == 0 {
             return false;

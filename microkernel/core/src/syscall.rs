@@ -1,5 +1,5 @@
 //! System calls.
-use crate::IRQ_RESCHEDULE;
+use crate::DEBUG;
 use crate::cap::View;
 use crate::error::Stop;
 use crate::fault::Fault;
@@ -10,19 +10,19 @@ use crate::machine::Machine;
 use crate::tcb::{Reg, SLOT_CALLER, State};
 use microkernel_abi::error::LookupFailure;
 use microkernel_abi::message::MessageInfo;
-use microkernel_abi::syscall::{
-    CALL, DEBUG_CAP_IDENTIFY, DEBUG_DUMP_SCHEDULER, DEBUG_GET_THREAD_AFFINITY, DEBUG_HALT, DEBUG_NAME_THREAD,
-    DEBUG_PUT_CHAR, DEBUG_SEND_IPI, DEBUG_SNAPSHOT, NB_RECV, NB_SEND, RECV, REPLY, REPLY_RECV, SEND, YIELD,
-};
-use microkernel_abi::{EXTRA_CAPS_MAX, FAST_MESSAGE_REGISTERS, MESSAGE_WORDS_MAX, SMP};
+use microkernel_abi::syscall::{CALL, NB_RECV, NB_SEND, RECV, REPLY, REPLY_RECV, SEND, YIELD};
+use microkernel_abi::{EXTRA_CAPS_MAX, FAST_MESSAGE_REGISTERS, MESSAGE_WORDS_MAX};
 
 impl<M: Machine> Kernel<M> {
     /// The running thread executed `svc`; its registers are in its TCB.
     pub fn syscall(&mut self) {
         let Some(tcb) = self.current() else { return };
         let number = self.reg(tcb, Reg::X7);
+        // Mostly it is a call, which does not wait for the comparisons with the others.
+        if number.cast_signed() == CALL {
+            return self.invoke(tcb, true, true);
+        }
         match number.cast_signed() {
-            CALL => self.invoke(tcb, true, true),
             REPLY_RECV => {
                 self.handle_reply(tcb);
                 self.handle_recv(tcb, true);
@@ -33,39 +33,8 @@ impl<M: Machine> Kernel<M> {
             REPLY => self.handle_reply(tcb),
             YIELD => self.yield_current(),
             NB_RECV => self.handle_recv(tcb, false),
-            DEBUG_PUT_CHAR => {
-                let byte = self.reg(tcb, Reg::X0) & 0xff;
-                self.m.put_char(byte as u8);
-            }
-            DEBUG_DUMP_SCHEDULER => self.dump_scheduler(),
-            DEBUG_HALT => self.m.halt(),
-            DEBUG_CAP_IDENTIFY => {
-                let cptr = self.reg(tcb, Reg::X0);
-                let kind = self.lookup_slot(tcb, cptr).map_or(0, |slot| self.view(slot).identify());
-                self.set_reg(tcb, Reg::X0, kind);
-            }
-            DEBUG_SEND_IPI if SMP => self.send_ipi(tcb),
-            DEBUG_GET_THREAD_AFFINITY if SMP => {
-                let cptr = self.reg(tcb, Reg::X0);
-                let core = match self.lookup_slot(tcb, cptr).map(|slot| self.view(slot)) {
-                    Ok(View::Thread { tcb }) => self.affinity(tcb).index() as u64,
-                    _ => 0,
-                };
-                self.set_reg(tcb, Reg::X0, core);
-            }
-            DEBUG_SNAPSHOT => self.dump_cspace(tcb),
-            DEBUG_NAME_THREAD => self.name_thread(tcb),
-            #[cfg(feature = "check")]
-            microkernel_abi::syscall::DEBUG_CHECK => self.check_now(tcb),
+            number if DEBUG && self.debug_syscall(tcb, number) => {}
             _ => self.handle_fault(tcb, Fault::UnknownSyscall { number }),
-        }
-    }
-
-    /// Debug: a software interrupt that no core calls another by.
-    fn send_ipi(&mut self, tcb: Tcb) {
-        let (core, irq) = (self.reg(tcb, Reg::X0), self.reg(tcb, Reg::X1));
-        if core < self.cores_online() as u64 && (IRQ_RESCHEDULE + 1..16).contains(&irq) {
-            self.m.irq_raise(irq, core);
         }
     }
 

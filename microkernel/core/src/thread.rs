@@ -75,12 +75,7 @@ impl<M: Machine> Kernel<M> {
             }
             label::TCB_SET_SPACE => {
                 inv.need(3, 2)?;
-                let (cspace, vspace) = self.checked_spaces(inv, tcb, inv.extra(0)?, inv.extra(1)?)?;
-                let handler = self.arg(inv, 0);
-                self.set(tcb, FAULT_HANDLER, handler);
-                self.install(inv.slot, tcb, SLOT_CSPACE, cspace)?;
-                self.install(inv.slot, tcb, SLOT_VSPACE, vspace)?;
-                self.vspace_changed(tcb);
+                self.set_spaces(inv, tcb, inv.extra(0)?, inv.extra(1)?)?;
                 DONE
             }
             label::TCB_SUSPEND => {
@@ -235,12 +230,7 @@ impl<M: Machine> Kernel<M> {
     fn configure(&mut self, inv: &Invocation, tcb: Tcb) -> Result<Outcome, Stop> {
         inv.need(4, 3)?;
         let buffer = self.checked_buffer(self.arg(inv, 3), inv.extra(2)?)?;
-        let (cspace, vspace) = self.checked_spaces(inv, tcb, inv.extra(0)?, inv.extra(1)?)?;
-        let handler = self.arg(inv, 0);
-        self.set(tcb, FAULT_HANDLER, handler);
-        self.install(inv.slot, tcb, SLOT_CSPACE, cspace)?;
-        self.install(inv.slot, tcb, SLOT_VSPACE, vspace)?;
-        self.vspace_changed(tcb);
+        self.set_spaces(inv, tcb, inv.extra(0)?, inv.extra(1)?)?;
         self.install_buffer(inv.slot, tcb, buffer)?;
         DONE
     }
@@ -274,17 +264,13 @@ impl<M: Machine> Kernel<M> {
         Ok(NewBuffer { va, frame: Some(Install { cap, source: slot }) })
     }
 
-    /// The capability and address spaces of SetSpace and Configure: arguments 1 and 2.
-    fn checked_spaces(
-        &self,
-        inv: &Invocation,
-        tcb: Tcb,
-        cspace: Slot,
-        vspace: Slot,
-    ) -> Result<(Install, Install), InvocationError> {
+    /// The part of SetSpace in Configure: fault handler, capability space and address space, arguments 0 to 2. Everything
+    /// is checked before anything changes.
+    #[inline(never)]
+    fn set_spaces(&mut self, inv: &Invocation, tcb: Tcb, cspace: Slot, vspace: Slot) -> Result<(), Stop> {
         let (cspace_data, vspace_data) = (self.arg(inv, 1), self.arg(inv, 2));
         if self.is_long_delete(tcb.slot(SLOT_CSPACE)) || self.is_long_delete(tcb.slot(SLOT_VSPACE)) {
-            return Err(InvocationError::IllegalOperation);
+            return refuse(InvocationError::IllegalOperation);
         }
         let with_data = |slot: Slot, data: u64| {
             let cap = self.cap(slot);
@@ -292,13 +278,18 @@ impl<M: Machine> Kernel<M> {
         };
         let c = with_data(cspace, cspace_data)?;
         if !matches!(c.view(), View::CNode { .. }) {
-            return Err(InvocationError::IllegalOperation);
+            return refuse(InvocationError::IllegalOperation);
         }
         let v = with_data(vspace, vspace_data)?;
         if !matches!(v.view(), View::VSpace { asid: Some(_), .. }) {
-            return Err(InvocationError::IllegalOperation);
+            return refuse(InvocationError::IllegalOperation);
         }
-        Ok((Install { cap: c, source: cspace }, Install { cap: v, source: vspace }))
+        let handler = self.arg(inv, 0);
+        self.set(tcb, FAULT_HANDLER, handler);
+        self.install(inv.slot, tcb, SLOT_CSPACE, Install { cap: c, source: cspace })?;
+        self.install(inv.slot, tcb, SLOT_VSPACE, Install { cap: v, source: vspace })?;
+        self.vspace_changed(tcb);
+        Ok(())
     }
 
     /// Replaces the capability in a slot of a thread. What is deleted for it may have been the source or the
@@ -307,7 +298,7 @@ impl<M: Machine> Kernel<M> {
         let dest = tcb.slot(index);
         self.delete(dest)?;
         let source_lives = self.cap(new.source).same_object(new.cap);
-        let thread_lives = self.cap(tcb_slot).same_object(View::Thread { tcb }.pack());
+        let thread_lives = matches!(self.view(tcb_slot), View::Thread { tcb: there } if there == tcb);
         if source_lives && thread_lives {
             self.insert_derived(new.source, dest, new.cap);
         }
@@ -315,11 +306,11 @@ impl<M: Machine> Kernel<M> {
     }
 
     fn install_buffer(&mut self, tcb_slot: Slot, tcb: Tcb, new: NewBuffer) -> Result<(), Stop> {
-        self.delete(tcb.slot(SLOT_BUFFER))?;
-        self.set(tcb, IPC_BUFFER, new.va);
-        if let Some(frame) = new.frame {
-            self.install(tcb_slot, tcb, SLOT_BUFFER, frame)?;
+        match new.frame {
+            Some(frame) => self.install(tcb_slot, tcb, SLOT_BUFFER, frame)?,
+            None => self.delete(tcb.slot(SLOT_BUFFER))?,
         }
+        self.set(tcb, IPC_BUFFER, new.va);
         if Some(tcb) == self.current() {
             self.reschedule();
         }

@@ -16,6 +16,8 @@ use microkernel_abi::{RETYPE_FAN_OUT_MAX, label};
 struct Plan {
     kind: ObjectType,
     user_bits: u64,
+    /// log2 of the bytes of an object.
+    object_bits: u64,
     first: Slot,
     count: u64,
 }
@@ -32,7 +34,7 @@ impl<M: Machine> Kernel<M> {
         let plan = self.plan_retype(inv)?;
         let has_children = self.first_child(inv.slot).is_some();
         let free = if has_children { free } else { 0 };
-        let object_bits = plan.kind.size_bits(plan.user_bits);
+        let object_bits = plan.object_bits;
         let left = (1 << bits) - free;
         if left >> object_bits < plan.count {
             return refuse(InvocationError::NotEnoughMemory(left));
@@ -60,7 +62,8 @@ impl<M: Machine> Kernel<M> {
         let (node_index, node_depth) = (self.arg(inv, 2), self.arg(inv, 3));
         let (offset, count) = (self.arg(inv, 4), self.arg(inv, 5));
         let kind = ObjectType::from_word(self.arg(inv, 0)).ok_or(InvocationError::InvalidArgument(0))?;
-        if user_bits >= WORD_BITS || kind.size_bits(user_bits) > UNTYPED_BITS_MAX {
+        let object_bits = kind.size_bits(user_bits % WORD_BITS);
+        if user_bits >= WORD_BITS || object_bits > UNTYPED_BITS_MAX {
             return Err(InvocationError::Range { min: 0, max: UNTYPED_BITS_MAX });
         }
         match kind {
@@ -94,7 +97,7 @@ impl<M: Machine> Kernel<M> {
         for i in 0..count {
             self.ensure_empty(first.offset(i))?;
         }
-        Ok(Plan { kind, user_bits, first, count })
+        Ok(Plan { kind, user_bits, object_bits, first, count })
     }
 
     /// Zeroes what was used, from the top down, so that an interruption leaves a true free index.

@@ -85,6 +85,7 @@ impl Space {
 }
 
 /// The descriptor of a frame.
+#[inline(always)]
 pub(crate) const fn leaf(base: u64, size: FrameSize, rights: FrameRights, attributes: VmAttributes) -> u64 {
     let kind = match size {
         FrameSize::Small => d::TABLE_OR_PAGE,

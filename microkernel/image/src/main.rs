@@ -190,6 +190,14 @@ fn tree_range(at: u64, fdt: &[u8]) -> Range {
     Range { start: at / 4096 * 4096, end: (at + fdt.len() as u64).next_multiple_of(4096) }
 }
 
+/// A release kernel stops without a word, and carries none.
+#[cfg(not(feature = "debug"))]
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    microkernel_aarch64::stop()
+}
+
+#[cfg(feature = "debug")]
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     // A message with values in it would bring all of `core::fmt` along; the place says enough.

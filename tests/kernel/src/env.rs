@@ -1,4 +1,5 @@
 //! What a case works with: free slots, untyped memory, threads.
+use board::Region;
 use core::sync::atomic::{AtomicU64, Ordering};
 use sel4_sys::{
     SEL4_BOOTINFO_HEADER_FDT, api_object, seL4_ARM_VMAttributes, seL4_BootInfo, seL4_BootInfoHeader,
@@ -11,6 +12,12 @@ const THREADS_MAX: usize = 8;
 const STACK: usize = 16 << 10;
 /// Where cases map things.
 pub(crate) const SCRATCH: u64 = 0x4000_0000;
+/// Where the console's UART is mapped.
+const CONSOLE: u64 = 0x4_0000_0000;
+/// log2 of memory that has room for tables of three levels.
+const SPARE_BITS: u8 = 14;
+/// log2 of a page.
+const PAGE_BITS: u64 = 12;
 /// Where IPC buffers of threads are mapped.
 const BUFFERS: u64 = 0x6000_0000;
 
@@ -58,6 +65,47 @@ impl Env {
         let untyped = boot_info.untyped.start + index as u64;
         let first = boot_info.empty.start;
         Self { boot_info, ipc, untyped, next_slot: first, threads: 0, bases: first }
+    }
+
+    /// Maps the first page of a device for good; its address.
+    pub(crate) fn own_console(&mut self, device: Region) -> u64 {
+        let info = self.boot_info;
+        let count = usize::try_from(info.untyped.end - info.untyped.start).expect("few");
+        let holds = |start: u64, bits: u8| (start..start + (1 << bits)).contains(&device.start);
+        let (index, desc) = info.untypedList[..count]
+            .iter()
+            .enumerate()
+            .find(|(_, desc)| desc.isDevice != 0 && holds(desc.paddr, desc.sizeBits))
+            .expect("the device is somebody's to give");
+        let (mut from, mut start) = (info.untyped.start + index as u64, desc.paddr);
+        // By halves: the one that the device is in is the next to be halved.
+        for bits in (PAGE_BITS..u64::from(desc.sizeBits)).rev() {
+            let (error, halves) = self.try_make(from, api_object::seL4_UntypedObject, bits, 2);
+            ok(error);
+            let upper = device.start >= start + (1 << bits);
+            from = halves + u64::from(upper);
+            start += u64::from(upper) << bits;
+        }
+        let (error, frame) = self.try_make(from, api_object::seL4_ARM_SmallPageObject, 0, 1);
+        ok(error);
+        // The tables are made of memory that no case is given.
+        let spare = info.untypedList[..count].iter().enumerate().filter(|(i, desc)| {
+            desc.isDevice == 0
+                && desc.sizeBits >= SPARE_BITS
+                && info.untyped.start + *i as u64 != self.untyped
+        });
+        let (spare, _) = spare.min_by_key(|(_, desc)| desc.sizeBits).expect("there is more memory");
+        let of_cases = core::mem::replace(&mut self.untyped, info.untyped.start + spare as u64);
+        let (vspace, attributes) = (seL4_CapInitThreadVSpace, seL4_ARM_VMAttributes::device());
+        self.map_in(vspace, frame, CONSOLE, seL4_CapRights::read_write(), attributes);
+        self.untyped = of_cases;
+        self.keep();
+        CONSOLE
+    }
+
+    /// What is there now is there for good: [`Env::reset`] deletes what is made from here on.
+    fn keep(&mut self) {
+        self.bases = self.next_slot;
     }
 
     /// A word of the boot arguments, by its beginning.

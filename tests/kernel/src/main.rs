@@ -2,7 +2,8 @@
 //!
 //! `case=NAME` in the boot arguments picks one case; without it all run that are no measurements. Each prints
 //! `case NAME: ok` or `case NAME: FAILED at FILE:LINE: WHY`; the last line is `kernel-tests: N ok`, and
-//! the emulator ends with status 0, or 1 after a failure. With `host=1` frames say the same to the on-target
+//! the emulator ends with status 0, or 1 after a failure. With `uart=1` they write to the UART themselves: a release kernel
+//! has no debug calls. With `host=1` frames say the same to the on-target
 //! runner, which finds the cases' records in the section `.strata.cases`. A case starts with all of its untyped memory
 //! free, which is revoked again afterwards.
 //!
@@ -28,7 +29,7 @@ mod threads;
 
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use env::Env;
 use sel4_sys::{seL4_BootInfo, seL4_DebugHalt, seL4_DebugPutChar};
 use selected_board::BOARD;
@@ -116,12 +117,27 @@ fn cases() -> &'static [Case] {
     unsafe { core::slice::from_raw_parts(start, count) }
 }
 
-/// The debug console.
+/// Where the console's UART is mapped; 0: characters go through the kernel.
+static UART: AtomicU64 = AtomicU64::new(0);
+
+/// Puts a character on the console.
+fn put(byte: u8) {
+    match usize::try_from(UART.load(Ordering::Relaxed)) {
+        // SAFETY: `own_console` has mapped the UART there; the data register is its first, and the emulator's takes
+        // every byte at once.
+        Ok(at) if at != 0 => unsafe {
+            core::ptr::with_exposed_provenance_mut::<u32>(at).write_volatile(byte.into());
+        },
+        _ => seL4_DebugPutChar(byte),
+    }
+}
+
+/// The console.
 pub(crate) struct Console;
 
 impl Write for Console {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.bytes().for_each(seL4_DebugPutChar);
+        text.bytes().for_each(put);
         Ok(())
     }
 }
@@ -155,7 +171,7 @@ fn frame(frame: &Frame<'_>) {
     if HOST.load(Ordering::Relaxed)
         && let Ok(bytes) = encode(frame, &mut buffer)
     {
-        bytes.iter().for_each(|byte| seL4_DebugPutChar(*byte));
+        bytes.iter().copied().for_each(put);
     }
 }
 
@@ -184,6 +200,10 @@ extern "C" fn main(boot_info: &'static seL4_BootInfo) -> ! {
     // thread's; both are taken here once.
     let mut env = unsafe { Env::new(boot_info) };
     let wanted = env.boot_argument("case=");
+    if env.boot_argument("uart=1").is_some() {
+        // A release kernel has no debug calls.
+        UART.store(env.own_console(BOARD.console.registers), Ordering::Relaxed);
+    }
     HOST.store(env.boot_argument("host=1").is_some(), Ordering::Relaxed);
     let mut done = 0;
     for case in cases() {

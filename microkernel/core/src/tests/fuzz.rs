@@ -80,6 +80,7 @@ fn step(world: &mut World, r: &mut Random, coverage: &mut Coverage) {
                 |slot| world.k.lookup_slot(tcb, slot).map_or(0, |slot| world.k.view(slot).identify());
             let call = Call::draw(r, &names, kind_of);
             if is_harmful(&call, &names) {
+                world.k.leave();
                 return;
             }
             world.write_message(&call.words, &call.caps);

@@ -24,15 +24,15 @@ fn naive(world: &World, root: Cap, address: &[bool]) -> Result<(Slot, u64), Look
     let (g, r) = (guard_bits as usize, radix as usize);
     if g > address.len() || number(&address[..g]) != guard {
         return Err(LookupFailure::GuardMismatch {
-            bits_left: left as u8,
+            bits_left: left as u16,
             guard_found: guard,
-            bits_found: guard_bits as u8,
+            bits_found: guard_bits as u16,
         });
     }
     if g + r > address.len() {
         return Err(LookupFailure::DepthMismatch {
-            bits_left: left as u8,
-            bits_found: (radix + guard_bits) as u8,
+            bits_left: left as u16,
+            bits_found: (radix + guard_bits) as u16,
         });
     }
     let slot = Slot::at(base).offset(number(&address[g..g + r]));

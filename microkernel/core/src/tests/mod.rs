@@ -7,6 +7,7 @@
 mod arena;
 mod cap;
 mod check;
+mod debug;
 mod derivation;
 mod fastpath;
 mod fuzz;
