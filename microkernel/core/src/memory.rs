@@ -112,18 +112,6 @@ impl<M: Machine> Kernel<M> {
         let View::Frame { base, size, rights: most, mapping, .. } = inv.cap.view() else {
             return refuse(InvocationError::InvalidCapability(0));
         };
-        match mapping {
-            Some(mapping) if mapping.asid != asid => return refuse(InvocationError::InvalidCapability(1)),
-            Some(mapping) if mapping.va != va => return refuse(InvocationError::InvalidArgument(0)),
-            Some(_) => {}
-            None => {
-                // An address that is so high that this wraps is not aligned either, and refused for that below.
-                let last = va.wrapping_add((1 << size.bits()) - 1);
-                if last > USER_TOP {
-                    return refuse(InvocationError::InvalidArgument(0));
-                }
-            }
-        }
         match self.vspace_of(asid) {
             None => return refuse(no_vspace()),
             Some(found) if found != root => return refuse(InvocationError::InvalidCapability(1)),
@@ -131,6 +119,13 @@ impl<M: Machine> Kernel<M> {
         }
         if !va.is_multiple_of(1 << size.bits()) {
             return refuse(InvocationError::Alignment);
+        }
+        match mapping {
+            Some(mapping) if mapping.asid != asid => return refuse(InvocationError::InvalidCapability(1)),
+            Some(mapping) if mapping.va != va => return refuse(InvocationError::InvalidArgument(0)),
+            // A frame that begins below the end of user addresses ends below it: both are aligned.
+            None if va > USER_TOP => return refuse(InvocationError::InvalidArgument(0)),
+            _ => {}
         }
         let entry = self.walk(root, va);
         if entry.bits != size.bits() {

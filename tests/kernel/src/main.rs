@@ -11,6 +11,8 @@
 #![no_std]
 #![no_main]
 
+#[cfg(not(feature = "smp"))]
+mod answers;
 mod bench;
 mod boot;
 mod cache;
