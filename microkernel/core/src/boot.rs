@@ -9,9 +9,7 @@ use crate::machine::{Machine, to_kernel};
 use crate::tcb::{IPC_BUFFER, MCP, PRIORITY, Reg, SLOT_BUFFER, SLOT_CSPACE, SLOT_VSPACE, State};
 use crate::vspace::{leaf, table};
 use core::mem::offset_of;
-use microkernel_abi::bootinfo::{
-    BootInfo, BootInfoHeader, HEADER_FDT, HEADER_PADDING, SlotRegion, UNTYPED_MAX, UntypedDesc,
-};
+use microkernel_abi::bootinfo::{BootInfo, BootInfoHeader, HEADER_FDT, SlotRegion, UNTYPED_MAX, UntypedDesc};
 use microkernel_abi::object::{
     ASID_POOL_BITS, PAGE_BITS, PAGE_TABLE_BITS, SLOT_BITS, TCB_BITS, UNTYPED_BITS_MAX, UNTYPED_BITS_MIN,
 };
@@ -158,9 +156,8 @@ const DATA: VmAttributes = VmAttributes(VmAttributes::DEFAULT.0 | VmAttributes::
 pub fn boot<M: Machine>(mut m: M, input: &BootInput<'_>) -> Result<Kernel<M>, BootError> {
     let image_pages = input.image.size() / PAGE;
     let aligned = (input.image.start | input.image.size() | input.image_va).is_multiple_of(PAGE);
-    // Header, tree, and at least the header of the padding.
-    let extra_size = (2 * size_of::<BootInfoHeader>() + input.fdt.len().next_multiple_of(8)) as u64;
-    let extra_pages = if input.fdt.is_empty() { 0 } else { extra_size.div_ceil(PAGE) };
+    let extra_bytes = if input.fdt.is_empty() { 0 } else { extra_length(input.fdt) };
+    let extra_pages = extra_bytes.div_ceil(PAGE);
     let ipc_va = input.image_va.saturating_add(input.image.size());
     let (bi_va, extra_va) = (ipc_va.saturating_add(PAGE), ipc_va.saturating_add(2 * PAGE));
     let top = extra_va.saturating_add(extra_pages * PAGE);
@@ -240,7 +237,6 @@ pub fn boot<M: Machine>(mut m: M, input: &BootInput<'_>) -> Result<Kernel<M>, Bo
     let end = boot.next;
     let nodes = boot.kernel.cores_online() as u64;
     let mut out = BootInfoWriter { m: &mut boot.kernel.m, bi };
-    let extra_bytes = extra_pages * PAGE;
     out.word(offset_of!(BootInfo, extra_len), extra_bytes);
     out.word(offset_of!(BootInfo, num_nodes), nodes);
     out.word(offset_of!(BootInfo, ipc_buffer), ipc_va);
@@ -256,7 +252,7 @@ pub fn boot<M: Machine>(mut m: M, input: &BootInput<'_>) -> Result<Kernel<M>, Bo
         out.word(at + 8, u64::from(desc.size_bits) | u64::from(desc.is_device) << 8);
     }
     if extra_pages != 0 {
-        write_extra(&mut boot.kernel.m, extra, extra_bytes, input.fdt);
+        write_extra(&mut boot.kernel.m, extra, input.fdt);
     }
     boot.kernel.m.tables_written();
     boot.kernel.woken(tcb);
@@ -342,12 +338,16 @@ impl<M: Machine> BootInfoWriter<'_, M> {
     }
 }
 
-/// The device tree with its header, then one piece of padding.
-fn write_extra<M: Machine>(m: &mut M, at: u64, bytes: u64, fdt: &[u8]) {
+/// Bytes of the extra boot information: the device tree with its header, no more, as seL4 has it.
+const fn extra_length(fdt: &[u8]) -> u64 {
+    (size_of::<BootInfoHeader>() + fdt.len().next_multiple_of(8)) as u64
+}
+
+/// The device tree with its header.
+fn write_extra<M: Machine>(m: &mut M, at: u64, fdt: &[u8]) {
     let header = size_of::<BootInfoHeader>() as u64;
-    let length = (header + fdt.len() as u64).next_multiple_of(8);
     m.store(at, HEADER_FDT);
-    m.store(at + 8, length);
+    m.store(at + 8, extra_length(fdt));
     let total = u32::try_from(fdt.len()).unwrap_or(0).to_be_bytes();
     for (i, chunk) in fdt.chunks(8).enumerate() {
         let mut word = [0; 8];
@@ -358,6 +358,4 @@ fn write_extra<M: Machine>(m: &mut M, at: u64, bytes: u64, fdt: &[u8]) {
         }
         m.store(at + header + (i * 8) as u64, u64::from_le_bytes(word));
     }
-    m.store(at + length, HEADER_PADDING);
-    m.store(at + length + 8, bytes - length);
 }
