@@ -185,6 +185,24 @@ fn on_kernel(workspace: &Workspace, kernel: &Path, root: &str, suffix: &str) -> 
     Ok(Images { model: workspace.model, archive: out.join(ARCHIVE), kernel_image, tables })
 }
 
+/// The chainloader, in place of a system.
+pub(crate) fn chainloader(workspace: &Workspace) -> Result<Images> {
+    let out = out_dir(workspace);
+    std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
+    let _step = progress::step("building the chainloader");
+    let package = workspace.only(Role::Chainloader)?;
+    cargo::build(workspace, KERNEL_TARGET, [package.name.as_str()], &[])?;
+    let elf = product_of(workspace, KERNEL_TARGET, package)?;
+    let board = workspace.model.board;
+    // Linked for where it copies itself to, so it may be put anywhere below.
+    let image = flatten(&read(&elf)?, By::Virtual).with_context(|| elf.display().to_string())?;
+    let kernel_image = out.join("chainloader.bin");
+    tools::write_if_changed(&kernel_image, &image.bytes)?;
+    let device_tree = kernel_image.with_file_name(DEVICE_TREE);
+    tools::write_if_changed(&device_tree, &strata_host::device_tree::make(board, ""))?;
+    Ok(Images { model: workspace.model, archive: out.join(ARCHIVE), kernel_image, tables: out.join(TABLES) })
+}
+
 fn image_with_root(workspace: &Workspace, root_elf: &Path, image: &Path) -> Result<()> {
     let kernel_elf = product_of(workspace, KERNEL_TARGET, workspace.only(Role::Kernel)?)?;
     assemble(workspace, &kernel_elf, root_elf, image)

@@ -42,6 +42,9 @@ pub(crate) struct FlashArgs {
     /// Put on the card what is built, without looking at the sources.
     #[arg(long)]
     no_build: bool,
+    /// Put the chainloader on it: it takes a system over the serial line, and the card stays where it is.
+    #[arg(long, conflicts_with = "no_build")]
+    chainloader: bool,
 }
 
 /// `x flash`.
@@ -59,7 +62,11 @@ pub(crate) fn flash(workspace: &Workspace, args: &FlashArgs) -> Result<ExitCode>
         ensure!(device.is_none(), "{missing}");
         progress::say(missing);
     }
-    let images = if args.no_build { build::as_built(workspace) } else { build::all(workspace) }?;
+    let images = match (args.chainloader, args.no_build) {
+        (true, _) => build::chainloader(workspace),
+        (false, true) => build::as_built(workspace),
+        (false, false) => build::all(workspace),
+    }?;
     let mut files = card::own_files(board, &images.kernel_image, &args.boot_words)?;
     files.extend(firmware.unwrap_or_default());
     let image = card::make(&files)?;

@@ -22,6 +22,9 @@ pub(crate) struct ImageArgs {
     /// run, so this is for others.
     #[arg(long, requires = "root_task")]
     release: bool,
+    /// The chainloader in place of the system: it takes one over the serial line.
+    #[arg(long, conflicts_with = "root_task")]
+    chainloader: bool,
     /// Where to write the image. For a board that boots from a card: the folder for what the card needs besides the
     /// firmware, kernel, device tree and config.txt.
     #[arg(long, value_name = "IMAGE")]
@@ -33,6 +36,7 @@ pub(crate) fn image(workspace: &Workspace, args: &ImageArgs) -> Result<ExitCode>
     let images = match &args.root_task {
         Some(root) if args.release => build::with_root_on(workspace, Variant::Release, root)?,
         Some(root) => build::with_root(workspace, root)?,
+        None if args.chainloader => build::chainloader(workspace)?,
         None => build::all(workspace)?,
     };
     let image = match &args.out {

@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use strata_host::push::{Link, Module, check};
+use strata_host::link::Link;
+use strata_host::push::{Module, check};
 use strata_host::serial::{BAUD, Serial};
 
 use crate::kmod::Key;

@@ -8,13 +8,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use strata_host::chain::{self, System};
 use strata_host::demux::Piece;
+use strata_host::device_tree;
 use strata_host::qemu::{Machine, Next, Qemu};
+use strata_host::serial::BAUD;
 use strata_host::tables::Tables;
 use strata_protocol::wire;
 
 use crate::build::{self, Images};
 use crate::interactive::{Keys, RawTerminal};
+use crate::progress::{self, Bar};
 use crate::script::{self, Console, Said};
 use crate::session::{Logs, Session};
 use crate::workspace::Workspace;
@@ -53,6 +57,15 @@ pub(crate) struct RunArgs {
     /// Put the serial line on a pty, for `./x push` and for terminal programs.
     #[arg(long, conflicts_with_all = ["script", "demo", "case"])]
     pty: bool,
+    /// Boot the chainloader, as on a board whose card has it: the system is sent by another `./x run --serial`.
+    #[arg(long, requires = "pty", conflicts_with_all = ["root_task", "card"])]
+    chainloader: bool,
+    /// Send the system to the chainloader that waits at this serial line, and run it there instead of in QEMU.
+    #[arg(long, value_name = "DEV", conflicts_with_all = ["card", "pty", "gdb", "icount"])]
+    serial: Option<PathBuf>,
+    /// Bits per second of that line.
+    #[arg(long, default_value_t = BAUD, requires = "serial")]
+    baud: u32,
     /// Wait for a debugger on QEMU's usual port.
     #[arg(long)]
     gdb: bool,
@@ -105,13 +118,20 @@ pub(crate) fn run(workspace: &Workspace, args: &RunArgs) -> Result<ExitCode> {
     }
     qemu.icount = args.icount;
     qemu.extra.extend(["-s", "-S"].into_iter().filter(|_| args.gdb).map(str::to_owned));
+    if args.chainloader {
+        // The cores that wait in the firmware's loop are not to take the host's from the one that works.
+        qemu.extra.extend(["-accel", "tcg,thread=single"].map(str::to_owned));
+    }
     if args.pty {
-        let mut machine = qemu.start_on_pty()?;
+        let mut machine = qemu.start_on_pty(args.chainloader)?;
         println!("the machine's serial line is {}; Ctrl-C ends the machine", machine.path.display());
         machine.wait()?;
         return Ok(ExitCode::SUCCESS);
     }
-    let machine = qemu.start()?;
+    let machine = match &args.serial {
+        Some(line) => send(&qemu, line, args.baud)?,
+        None => qemu.start()?,
+    };
     let tables = Tables::new(&images.tables);
     let timeout = Duration::from_secs(args.timeout);
     match (text, &args.case) {
@@ -141,7 +161,25 @@ pub(crate) fn machine(images: &Images, boot_words: &str) -> Qemu {
     }
 }
 
+/// Sends what QEMU would have booted to the chainloader at a line.
+fn send(qemu: &Qemu, line: &Path, baud: u32) -> Result<Machine> {
+    let kernel = std::fs::read(&qemu.image).with_context(|| qemu.image.display().to_string())?;
+    let board = qemu.model.board;
+    let tree = (!qemu.model.brings_device_tree()).then(|| device_tree::make(board, &qemu.bootargs));
+    let system = System { board, kernel: &kernel, tree: tree.as_deref() };
+    progress::say(&format!("waiting for the chainloader of a {} at {}", board.name, line.display()));
+    let mut bar = Bar::new("sending", kernel.len());
+    let mut before = 0;
+    chain::machine(line, baud, &system, |sent| {
+        bar.advance(sent.saturating_sub(before));
+        before = before.max(sent);
+    })
+}
+
 fn images(workspace: &Workspace, args: &RunArgs) -> Result<Images> {
+    if args.chainloader {
+        return build::chainloader(workspace);
+    }
     match (&args.root_task, args.no_build) {
         (Some(root), _) => build::with_root(workspace, root),
         (None, true) => build::as_built(workspace),

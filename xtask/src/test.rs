@@ -223,6 +223,10 @@ fn on_target_tests(workspace: &Workspace, images: Option<&Images>, args: &TestAr
     let tables = std::env::join_paths(folders)?;
     let checked = build::with_root_on(workspace, Variant::Checked, &kernel_tests.name)?.kernel_image;
     let plugins = plugins(workspace)?;
+    if images.is_some() {
+        // Stories of the host have it beside the system's image.
+        build::chainloader(workspace)?;
+    }
     let run = |filter: Option<&String>| -> Result<()> {
         let mut command = cargo::cargo(workspace, "test");
         command.args(["-p", ON_TARGET, "--"]).args(filter);

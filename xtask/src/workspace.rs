@@ -40,6 +40,8 @@ pub(crate) enum Role {
     Base,
     /// A process that the root task starts.
     Server,
+    /// What takes a system over the serial line, in place of one.
+    Chainloader,
 }
 
 /// A module written in C, declared in the metadata of the package that holds its sources.

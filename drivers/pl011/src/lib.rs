@@ -50,6 +50,9 @@ impl<R: Registers> Uart<R> {
         }
         let mut uart = Self { registers, received: [0; RECEIVED_MAX], first: 0, count: 0, dropped: 0 };
         uart.set_up();
+        // What came before is taken as well: the device interrupts when its FIFO passes a level, and one that is full
+        // already never does.
+        uart.interrupt();
         Ok(uart)
     }
 

@@ -69,6 +69,17 @@ fn bytes_come_and_go() {
     assert_eq!((uart.take(), uart.take(), uart.take()), (Some(b'o'), Some(b'k'), None));
 }
 
+/// A FIFO that was full before the driver came passes no level, so that no interrupt tells of it.
+#[test]
+fn what_came_before_the_driver_is_taken() {
+    let mock = Mock::default();
+    mock.line.borrow_mut().extend(b"early");
+    let mut uart = Uart::probe(&mock).unwrap();
+    assert!(mock.line.borrow().is_empty());
+    let taken: Vec<u8> = std::iter::from_fn(|| uart.take()).collect();
+    assert_eq!(taken, b"early");
+}
+
 /// A posted write must not wait in a layer for the driver's next call.
 #[test]
 fn nothing_is_left_posted() {

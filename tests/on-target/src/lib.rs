@@ -2,10 +2,12 @@
 //!
 //! [`suite`] finds images and cases without a boot, [`boot`] watches one machine, [`verdict`] says what happened in
 //! words that tell a wrong answer from a hang and a hang from a crashed emulator. `tests/on_target.rs` makes each case
-//! an ordinary test of it. [`push`] is what a host tool does with a running machine, [`entry`] how a machine is
+//! an ordinary test of it. [`push`] is what a host tool does with a running machine, [`chain`] with one
+//! that waits for a system, [`entry`] how a machine is
 //! started.
 
 pub mod boot;
+pub mod chain;
 pub mod entry;
 pub mod push;
 pub mod suite;

@@ -8,9 +8,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use strata_host::link::{Answer, Link};
 use strata_host::model::Model;
 use strata_host::noise::Noise;
-use strata_host::push::{Answer, Link, Module, check};
+use strata_host::push::{Module, check};
 use strata_host::qemu::{OnPty, Qemu};
 use strata_host::serial::{BAUD, Line, Serial};
 use strata_protocol::archive::Archive;
@@ -37,7 +38,7 @@ fn boot(image: &Path, model: Model) -> Result<(OnPty, Serial)> {
         icount: false,
         extra: Vec::new(),
     };
-    let machine = qemu.start_on_pty()?;
+    let machine = qemu.start_on_pty(false)?;
     let line = Serial::open(&machine.path, BAUD)?;
     Ok((machine, line))
 }

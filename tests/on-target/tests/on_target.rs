@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Failed, Trial};
 use on_target::suite::{Entry, SEED, entries, system};
 use on_target::verdict::Verdict;
-use on_target::{entry, push};
+use on_target::{chain, entry, push};
 
 /// Machines at once: a boot keeps one core busy.
 const BOOTS: usize = 2;
@@ -25,7 +25,8 @@ fn main() -> ExitCode {
                 Trial::test(entry.name.clone(), move || run(&entry, nocapture)).with_ignored_flag(ignored)
             });
             let stories = system.map(|(image, model)| {
-                push::STORIES.iter().copied().chain(entry::stories(model)).map(move |(name, story)| {
+                let stories = push::STORIES.iter().chain(chain::STORIES).copied();
+                stories.chain(entry::stories(model)).map(move |(name, story)| {
                     let (name, image) = (format!("{}::host::{name}", model.name()), image.clone());
                     Trial::test(name, move || {
                         story(&image, model).map_err(|error| format!("{error:#}").into())

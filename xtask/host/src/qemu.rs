@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use strata_protocol::wire::{self, Frame};
 
 use crate::demux::{Demux, Piece};
 use crate::model::Model;
+use crate::serial::Serial;
 
 /// The file with the board's device tree, beside the image.
 pub const DEVICE_TREE: &str = "board.dtb";
@@ -81,7 +82,7 @@ impl Qemu {
             }
         });
         let stdin = child.stdin.take().context("QEMU has no standard input")?;
-        Ok(Machine { child, stdin, pieces })
+        Ok(Machine { child: Some(child), input: Box::new(stdin), pieces })
     }
 }
 
@@ -97,12 +98,14 @@ pub struct OnPty {
 const REDIRECTED: &str = "char device redirected to ";
 
 impl Qemu {
-    /// Starts it with its serial line on a pty.
-    pub fn start_on_pty(&self) -> Result<OnPty> {
+    /// Starts it with its serial line on a pty. With `resets`, a machine that resets itself starts again, as a board
+    /// does; QEMU ends otherwise.
+    pub fn start_on_pty(&self, resets: bool) -> Result<OnPty> {
         check_image(&self.image)?;
         let mut command = Command::new("qemu-system-aarch64");
         let words = self.command();
-        command.args(words.get_args().map(|word| if word == "stdio" { OsStr::new("pty") } else { word }));
+        let words = words.get_args().filter(|word| !resets || *word != "-no-reboot");
+        command.args(words.map(|word| if word == "stdio" { OsStr::new("pty") } else { word }));
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -140,10 +143,10 @@ fn check_image(image: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A running machine. Dropping it ends QEMU.
+/// A running machine: QEMU, which ends when it is dropped, or a board at a serial line.
 pub struct Machine {
-    child: Child,
-    stdin: ChildStdin,
+    child: Option<Child>,
+    input: Box<dyn Write>,
     pieces: Receiver<Piece>,
 }
 
@@ -168,6 +171,21 @@ pub enum Next {
 }
 
 impl Machine {
+    /// The board at the other end of a line.
+    pub fn on_line(line: Serial) -> Result<Self> {
+        let (input, arrived) = line.into_parts();
+        let (sender, pieces) = channel();
+        std::thread::spawn(move || {
+            let mut demux = Demux::default();
+            for piece in arrived.iter().flat_map(|bytes| demux.feed(&bytes)) {
+                if sender.send(piece).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { child: None, input: Box::new(input), pieces })
+    }
+
     /// Waits for the next thing that happens, at most until `deadline`.
     pub fn next(&mut self, deadline: Instant) -> Result<Next> {
         match self.pieces.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -182,8 +200,10 @@ impl Machine {
             Err(RecvTimeoutError::Timeout) => Ok(Next::TimedOut),
             // The line is closed: QEMU is at its end.
             Err(RecvTimeoutError::Disconnected) => {
+                let child =
+                    self.child.as_mut().context("the serial line is gone: was the cable unplugged?")?;
                 while Instant::now() < deadline {
-                    if let Some(status) = self.child.try_wait()? {
+                    if let Some(status) = child.try_wait()? {
                         return Ok(Next::Ended(status));
                     }
                     std::thread::sleep(Duration::from_millis(2));
@@ -195,8 +215,8 @@ impl Machine {
 
     /// Types on the serial line.
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        self.stdin.write_all(bytes)?;
-        self.stdin.flush()?;
+        self.input.write_all(bytes)?;
+        self.input.flush()?;
         Ok(())
     }
 
@@ -204,12 +224,14 @@ impl Machine {
     ///
     /// Its standard error stays open as long as it runs, so reading to the end of that would wait for ever.
     pub fn complaints(&mut self) -> String {
-        // Already gone is as good as killed.
-        let _ = self.child.kill();
         let mut text = String::new();
-        if let Some(stderr) = self.child.stderr.as_mut() {
-            // What cannot be read is left out: this is an explanation, not a result.
-            let _ = stderr.read_to_string(&mut text);
+        if let Some(child) = &mut self.child {
+            // Already gone is as good as killed.
+            let _ = child.kill();
+            if let Some(stderr) = child.stderr.as_mut() {
+                // What cannot be read is left out: this is an explanation, not a result.
+                let _ = stderr.read_to_string(&mut text);
+            }
         }
         text
     }
@@ -217,8 +239,10 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // Already gone is as good as killed.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            // Already gone is as good as killed.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }

@@ -54,6 +54,11 @@ impl Serial {
         });
         Ok(Self { file, arrived, name })
     }
+
+    /// The two directions: what is written goes out, what has come is received.
+    pub fn into_parts(self) -> (File, Receiver<Vec<u8>>) {
+        (self.file, self.arrived)
+    }
 }
 
 impl Line for Serial {
@@ -67,5 +72,17 @@ impl Line for Serial {
             Err(RecvTimeoutError::Timeout) => Ok(Vec::new()),
             Err(RecvTimeoutError::Disconnected) => bail!("{} is gone: was the cable unplugged?", self.name),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_serial_line_is_refused_in_one_line() {
+        let said = |path: &str| Serial::open(Path::new(path), BAUD).map(drop).map_err(|e| e.to_string());
+        assert!(said("/no/such/cable").unwrap_err().contains("is the cable plugged in?"));
+        assert_eq!(said("/dev/null"), Err("/dev/null is no serial line".into()));
     }
 }

@@ -1,0 +1,172 @@
+//! Goal: a system that is sent to a chainloader over a bad line starts as it was built, with its tree, and what is wrong
+//! is said in one line and starts nothing.
+//!
+//! Method: QEMU with the chainloader in the place of a kernel, its line on a pty; between us and the pty bytes get lost
+//! and changed by a seed. What is sent is a kernel of a few instructions, which says that it runs: QEMU's UART takes a
+//! few bytes at a time, and a whole system would take minutes on a busy host.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use strata_host::chain::{System, boot};
+use strata_host::device_tree;
+use strata_host::link::Link;
+use strata_host::model::Model;
+use strata_host::noise::Noise;
+use strata_host::qemu::{OnPty, Qemu};
+use strata_host::serial::{BAUD, Line, Serial};
+
+use crate::entry::Story;
+
+/// All stories, by name.
+pub const STORIES: &[(&str, Story)] = &[
+    ("chainloader_boots_what_comes_over_a_bad_line", boots_what_comes_over_a_bad_line),
+    ("chainloader_refuses_what_is_wrong_in_one_line", refuses_what_is_wrong_in_one_line),
+];
+
+/// How long a machine may take to say something.
+const BOOT: Duration = Duration::from_secs(60);
+/// One byte in so many is lost, and one in so many changed.
+const BAD: u64 = 300;
+
+/// The chainloader's image, beside the system's.
+const CHAINLOADER: &str = "chainloader.bin";
+
+/// Instructions: a branch to 0x80, where the header ends.
+const BRANCH: u32 = 0x1400_0020;
+/// At 0x80. Says the text at 0xd8 on the PL011 whose address is at 0xd0, and the one at 0xe0 if x0 leads to a device
+/// tree; then sleeps.
+#[rustfmt::skip]
+const CODE: [u32; 20] = [
+    0xaa00_03f3, //     mov x19, x0
+    0x5800_0261, //     ldr x1, uart
+    0x1000_0282, //     adr x2, runs
+    0x9400_0009, //     bl say
+    0xb940_0265, //     ldr w5, [x19]
+    0x1800_01c6, //     ldr w6, magic
+    0x6b06_00bf, //     cmp w5, w6
+    0x5400_0061, //     b.ne 4f
+    0x1000_0202, //     adr x2, tree
+    0x9400_0003, //     bl say
+    0xd503_205f, // 4:  wfe
+    0x17ff_ffff, //     b 4b
+    0x3840_1443, // say: ldrb w3, [x2], #1
+    0x3400_00a3, //     cbz w3, 2f
+    0xb940_1824, // 3:  ldr w4, [x1, #UARTFR]
+    0x372f_ffe4, //     tbnz w4, #TXFF, 3b
+    0xb900_0023, //     str w3, [x1]
+    0x17ff_fffb, //     b say
+    0xd65f_03c0, // 2:  ret
+    0xedfe_0dd0, // magic: a device tree's first word, big endian
+];
+const RUNS: &[u8; 8] = b"it runs\0";
+const TREE: &[u8; 19] = b", and has its tree\0";
+
+/// A kernel for a board, of a few frames' length.
+fn kernel(model: Model) -> Vec<u8> {
+    const SIZE: usize = 9000;
+    let code = CODE.iter().flat_map(|word| word.to_le_bytes());
+    let mut image: Vec<u8> = BRANCH.to_le_bytes().to_vec();
+    image.resize(0x40, 0);
+    image.extend(b"STRATAKI");
+    image.resize(0x40 + 48, 0);
+    image.extend(u64::try_from(SIZE).expect("a few thousand").to_le_bytes());
+    image.resize(0x80, 0);
+    image.extend(code);
+    image.extend(model.board.console.registers.start.to_le_bytes());
+    image.extend(RUNS);
+    image.extend(TREE);
+    image.resize_with(SIZE, || 0xa5);
+    image
+}
+
+fn start(image: &Path, model: Model) -> Result<(OnPty, Serial)> {
+    let qemu = Qemu {
+        model,
+        image: image.with_file_name(CHAINLOADER),
+        bootargs: String::new(),
+        icount: false,
+        // The cores that wait in the firmware's loop are not to take the host's from the one that works.
+        extra: ["-accel", "tcg,thread=single"].map(str::to_owned).to_vec(),
+    };
+    let machine = qemu.start_on_pty(true)?;
+    let line = Serial::open(&machine.path, BAUD)?;
+    Ok((machine, line))
+}
+
+/// A line at another speed than the board's: no byte arrives as it was sent, in neither direction.
+struct OtherSpeed(Serial);
+
+fn scrambled(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().map(|byte| byte.rotate_left(3) | 0x81).collect()
+}
+
+impl Line for OtherSpeed {
+    fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        self.0.send(&scrambled(bytes))
+    }
+
+    fn receive(&mut self, until: Instant) -> Result<Vec<u8>> {
+        Ok(scrambled(&self.0.receive(until)?))
+    }
+}
+
+/// Listens until it is said that the kernel runs with a tree.
+fn expect_start(line: &mut impl Line) -> Result<()> {
+    let end = Instant::now() + BOOT;
+    let mut said = Vec::new();
+    while !String::from_utf8_lossy(&said).contains("it runs, and has its tree") {
+        let bytes = line.receive(end)?;
+        ensure!(!bytes.is_empty(), "it was not started: {}", String::from_utf8_lossy(&said));
+        said.extend(bytes);
+    }
+    Ok(())
+}
+
+/// The tree that goes with the kernel, where the machine does not bring its own.
+fn tree(model: Model) -> Option<Vec<u8>> {
+    (!model.brings_device_tree()).then(|| device_tree::make(model.board, "host=1"))
+}
+
+fn boots_what_comes_over_a_bad_line(image: &Path, model: Model) -> Result<()> {
+    let (_machine, line) = start(image, model)?;
+    let (kernel, tree) = (kernel(model), tree(model));
+    let system = System { board: model.board, kernel: &kernel, tree: tree.as_deref() };
+    let mut link = Link::new(Noise::new(line, 5, BAD), 1);
+    boot(&mut link, &system, |_| ())?;
+    ensure!(link.resent > 0, "the line spoilt nothing");
+    let noise = link.into_line();
+    ensure!(noise.hits > 10, "the line hit {} bytes only", noise.hits);
+    expect_start(&mut noise.into_line())
+}
+
+fn refuses_what_is_wrong_in_one_line(image: &Path, model: Model) -> Result<()> {
+    let (_machine, line) = start(image, model)?;
+    let (kernel, tree) = (kernel(model), tree(model));
+    let system = System { board: model.board, kernel: &kernel, tree: tree.as_deref() };
+    let other = Model::new(if model.board.name == "raspi3" { "raspi4" } else { "raspi3" }, None, 1)?.board;
+    let mut link = Link::new(line, 1);
+    let refused = |link: &mut Link<Serial>, system: &System<'_>, wanted: &str| {
+        let Err(error) = boot(link, system, |_| ()) else { bail!("it was started: not `{wanted}`") };
+        let said = format!("{error:#}");
+        ensure!(said.contains(wanted) && !said.contains('\n'), "`{said}` is not `{wanted}`");
+        Ok(())
+    };
+    refused(&mut link, &System { board: other, ..system }, "is --board right?")?;
+    refused(&mut link, &System { kernel: &kernel[..kernel.len() - 1], ..system }, "cut short")?;
+    refused(&mut link, &System { kernel: &kernel[..100], ..system }, "no kernel image")?;
+    let mut link = Link::new(OtherSpeed(link.into_line()), 2);
+    let error = link.carry_out("modstat", Duration::ZERO).err().context("it was understood")?;
+    ensure!(format!("{error:#}").contains("makes no sense"), "{error:#}");
+    // A module is for a system.
+    let mut link = Link::new(link.into_line().0, 1 << 16);
+    let error = link.send_image("bus_space_xh", b"a module", |_| ()).err().context("it was taken")?;
+    ensure!(format!("{error:#}").contains("a chainloader waits"), "{error:#}");
+    // And now what is right. What is there already is not sent again.
+    link.send_image(model.board.name, &kernel, |_| ())?;
+    let mut steps = 0;
+    boot(&mut link, &system, |_| steps += 1)?;
+    ensure!(steps == 1, "what was there came again: {steps} steps");
+    expect_start(&mut link.into_line())
+}

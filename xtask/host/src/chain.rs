@@ -1,0 +1,100 @@
+//! Sends a system to a board whose chainloader waits for one, and takes the line over as the system's.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail, ensure};
+use board::Board;
+use chain::{BOOT, HELLO, TREE};
+use microkernel_abi::image::{HEADER_OFFSET, HEADER_SIZE, MAGIC};
+use strata_protocol::Errno;
+
+use crate::link::Link;
+use crate::qemu::Machine;
+use crate::serial::{Line, Serial};
+
+/// How long a board may take until its chainloader answers: somebody switches it on, and the firmware takes its seconds.
+const POWER_ON: Duration = Duration::from_secs(30);
+/// How long the chainloader may take to look at all that has come.
+const LOOK: Duration = Duration::from_secs(10);
+/// How often a system is sent again that did not arrive as it was sent.
+const ROUNDS: u32 = 3;
+
+/// What is sent.
+#[derive(Debug)]
+pub struct System<'a> {
+    /// The board that it is for.
+    pub board: &'a Board,
+    /// The raw kernel image with its root task.
+    pub kernel: &'a [u8],
+    /// The board's device tree with the boot arguments; without it the kernel is handed the firmware's.
+    pub tree: Option<&'a [u8]>,
+}
+
+impl System<'_> {
+    /// Refuses what would not start: a file that is none of our images, or that is cut short.
+    fn check(&self) -> Result<()> {
+        let header = self.kernel.get(HEADER_OFFSET..HEADER_OFFSET + HEADER_SIZE);
+        let header = header.filter(|header| header.starts_with(&MAGIC)).context("this is no kernel image")?;
+        // The last word: bytes of kernel and root task (`KernelImageHeader`).
+        let word =
+            header.get(48..56).and_then(|word| word.first_chunk()).context("a header of another size")?;
+        let size = usize::try_from(u64::from_le_bytes(*word))?;
+        let found = self.kernel.len();
+        ensure!(found >= size, "the image is cut short: it has {found} of {size} bytes");
+        Ok(())
+    }
+}
+
+/// Has a chainloader start a system. `sent` is told how many bytes of the kernel it has.
+pub fn boot<L: Line>(link: &mut Link<L>, system: &System<'_>, mut sent: impl FnMut(usize)) -> Result<()> {
+    system.check()?;
+    let board = system.board.name;
+    match Errno::from_number(link.carry_out(&format!("{HELLO} {board}"), POWER_ON)?.status) {
+        None => {}
+        Some(Errno::ENODEV) => bail!("the board there is no {board}: is --board right?"),
+        Some(_) => bail!("a system runs there already: switch the board off and on"),
+    }
+    for _ in 0..ROUNDS {
+        link.send_image(board, system.kernel, &mut sent)?;
+        if let Some(tree) = system.tree {
+            link.send_image(TREE, tree, |_| ())?;
+        }
+        match Errno::from_number(link.carry_out(BOOT, LOOK)?.status) {
+            None => return Ok(()),
+            // What has come is not what was sent, or the board was reset meanwhile.
+            Some(Errno::EIO | Errno::ENOENT) => {}
+            Some(errno) => bail!("the chainloader starts nothing ({})", errno.word()),
+        }
+    }
+    bail!("the image has come {ROUNDS} times, and never as it was sent: is the board's memory sound?")
+}
+
+/// Opens the line, boots a system over it, and is the machine that it runs on.
+pub fn machine(path: &Path, baud: u32, system: &System<'_>, sent: impl FnMut(usize)) -> Result<Machine> {
+    system.check()?;
+    let line = Serial::open(path, baud)?;
+    // Any number will do that the link before did not have.
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.subsec_nanos());
+    let mut link = Link::new(line, seed);
+    boot(&mut link, system, sent).with_context(|| path.display().to_string())?;
+    Machine::on_line(link.into_line())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_image_and_a_short_one_are_told_apart() {
+        let board = boards::named("raspi3").unwrap();
+        let mut kernel = vec![0; 8192];
+        let check = |kernel: &[u8]| System { board, kernel, tree: None }.check().map_err(|e| e.to_string());
+        assert!(check(&kernel).unwrap_err().contains("no kernel image"));
+        kernel[HEADER_OFFSET..HEADER_OFFSET + 8].copy_from_slice(&MAGIC);
+        kernel[HEADER_OFFSET + 48..HEADER_OFFSET + 56].copy_from_slice(&8192_u64.to_le_bytes());
+        assert_eq!(check(&kernel), Ok(()));
+        assert_eq!(check(&kernel[..8191]), Err("the image is cut short: it has 8191 of 8192 bytes".into()));
+        assert!(check(&kernel[..70]).unwrap_err().contains("no kernel image"));
+    }
+}
