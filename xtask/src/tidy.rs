@@ -1,9 +1,11 @@
 //! `x tidy`: what can be checked without taste.
 //!
 //! [`layers`]: who may import whom. [`text`]: heads of files, words that must not be there, dead files.
+//! [`requirements`]: every requirement is shown by a test that exists.
 //! [`stale`]: documents that describe a source and must change with it.
 
 mod layers;
+mod requirements;
 mod stale;
 mod text;
 
@@ -51,6 +53,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let mut findings = layers::check(workspace, &sources);
     findings.extend(text::check(workspace, &sources));
     findings.extend(stale::check(&sources));
+    findings.extend(requirements::check(&sources));
     findings.sort();
     for finding in &findings {
         println!("{}: {}", finding.at, finding.what);

@@ -88,27 +88,10 @@ impl RelocKind {
 
     /// The kind that an ELF relocation number stands for; `None` for a type that the linker refuses.
     #[must_use]
+    #[inline]
     pub const fn from_elf(number: u32) -> Option<Self> {
-        Some(match number {
-            257 => Self::Abs64,
-            258 => Self::Abs32,
-            260 => Self::Prel64,
-            261 => Self::Prel32,
-            274 => Self::AdrPrelLo21,
-            275 => Self::AdrPrelPgHi21,
-            276 => Self::AdrPrelPgHi21Nc,
-            277 => Self::AddAbsLo12Nc,
-            278 => Self::Ldst8AbsLo12Nc,
-            279 => Self::Tstbr14,
-            280 => Self::Condbr19,
-            282 => Self::Jump26,
-            283 => Self::Call26,
-            284 => Self::Ldst16AbsLo12Nc,
-            285 => Self::Ldst32AbsLo12Nc,
-            286 => Self::Ldst64AbsLo12Nc,
-            299 => Self::Ldst128AbsLo12Nc,
-            _ => return None,
-        })
+        let place = number.wrapping_sub(ELF_FIRST) as usize;
+        if place < BY_ELF.len() { BY_ELF[place] } else { None }
     }
 
     /// The ELF relocation number.
@@ -159,7 +142,12 @@ impl RelocKind {
 
     /// The bits of the word that the relocation writes; all others stay.
     #[must_use]
+    #[inline]
     pub const fn field_mask(self) -> u64 {
+        FIELD_MASKS[self as usize]
+    }
+
+    const fn mask_of(self) -> u64 {
         match self {
             Self::Abs64 | Self::Prel64 => u64::MAX,
             Self::Abs32 | Self::Prel32 => 0xffff_ffff,
@@ -233,6 +221,7 @@ impl RelocKind {
     }
 
     /// The bits of the field, in place.
+    #[inline]
     const fn field(self, place: u64, value: u64) -> Result<u64, RelocError> {
         let distance = value.wrapping_sub(place).cast_signed();
         Ok(match self {
@@ -333,6 +322,33 @@ impl Class {
         Self { one: (0xff00_0000, size | 0x3900_0000), other: (0xff80_0000, size | 0x3d00_0000) }
     }
 }
+
+/// The smallest and the largest ELF number of a kind.
+const ELF_FIRST: u32 = RelocKind::Abs64.elf();
+const ELF_LAST: u32 = RelocKind::Ldst128AbsLo12Nc.elf();
+
+/// The kind of each ELF number from the first on. A load is one lookup of this table for each relocation.
+static BY_ELF: [Option<RelocKind>; (ELF_LAST - ELF_FIRST + 1) as usize] = {
+    let mut kinds = [None; (ELF_LAST - ELF_FIRST + 1) as usize];
+    let mut index = 0;
+    while index < RelocKind::ALL.len() {
+        let kind = RelocKind::ALL[index];
+        kinds[(kind.elf() - ELF_FIRST) as usize] = Some(kind);
+        index += 1;
+    }
+    kinds
+};
+
+/// The mask of each kind, in the order of the enum.
+static FIELD_MASKS: [u64; RelocKind::ALL.len()] = {
+    let mut masks = [0; RelocKind::ALL.len()];
+    let mut index = 0;
+    while index < masks.len() {
+        masks[index] = RelocKind::ALL[index].mask_of();
+        index += 1;
+    }
+    masks
+};
 
 /// The class of each kind, in the order of the enum.
 const CLASSES: [Class; 17] = {

@@ -1,7 +1,7 @@
 //! The difference between two alias stacks, seen from call sites. Every plan is made of it.
 
 use crate::alias::{Alias, AliasStack};
-use crate::branch::{Branch, Va};
+use crate::branch::{Branch, OutOfRange, Va};
 use crate::domain::{LinkDomain, SymbolId};
 use crate::plan::{LinkPlan, Patch, PlanError, Veneer};
 use crate::site::{CallSite, Callee};
@@ -17,9 +17,10 @@ pub fn answer<'a>(stack: &'a AliasStack, site: &CallSite) -> Option<&'a Alias> {
     }
 }
 
-/// Adds a patch to the plan for each site that reaches another alias after than before.
+/// Adds a patch to the plan for each of a symbol's sites that reaches another alias after than before.
 pub(crate) fn difference(
     domain: &LinkDomain,
+    symbol: SymbolId,
     before: &AliasStack,
     after: &AliasStack,
     sites: impl Iterator<Item = CallSite>,
@@ -27,9 +28,10 @@ pub(crate) fn difference(
 ) -> Result<(), PlanError> {
     // Most sites name the symbol and not what their own alias refined: they all have this answer.
     let tops = (before.top(), after.top());
+    let denial = domain.symbols[symbol.index()].denial;
     for site in sites {
         // What is denied stays bound to the stub, whoever answers.
-        if domain.symbols[site.callee.symbol().index()].denial.denies(&site) {
+        if denial.denies(&site) {
             continue;
         }
         let answers = match site.callee {
@@ -48,6 +50,7 @@ pub(crate) fn difference(
 
 /// The branch that a site holds when it is bound to an alias: to its entry, or to its veneer where the entry is out
 /// of reach. A veneer that is missing is added to the plan.
+#[inline]
 pub(crate) fn branch_to(
     domain: &LinkDomain,
     plan: &mut LinkPlan,
@@ -56,11 +59,20 @@ pub(crate) fn branch_to(
 ) -> Result<Branch, PlanError> {
     match Branch::encode(site.at, alias.entry, site.link) {
         Ok(branch) => Ok(branch),
-        Err(out_of_range) => {
-            let veneer = veneer_to(domain, plan, site.callee.symbol(), alias)?;
-            Branch::encode(site.at, veneer, site.link).map_err(|_| PlanError::OutOfRange(out_of_range))
-        }
+        Err(out_of_range) => far_branch_to(domain, plan, site, alias, out_of_range),
     }
+}
+
+#[cold]
+fn far_branch_to(
+    domain: &LinkDomain,
+    plan: &mut LinkPlan,
+    site: &CallSite,
+    alias: &Alias,
+    out_of_range: OutOfRange,
+) -> Result<Branch, PlanError> {
+    let veneer = veneer_to(domain, plan, site.callee.symbol(), alias)?;
+    Branch::encode(site.at, veneer, site.link).map_err(|_| PlanError::OutOfRange(out_of_range))
 }
 
 /// The branch that a site holds when nothing is being planned: the veneer, if it takes one, is there.

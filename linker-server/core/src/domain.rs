@@ -3,6 +3,8 @@
 //! A `LinkDomain` is large (some hundred KiB) and nothing but zeros when empty: the server keeps it in a static and
 //! calls [`LinkDomain::open`] once.
 
+use core::ops::Range;
+
 use heapless::Vec;
 
 use crate::alias::{AliasKind, AliasStack, Binding};
@@ -328,6 +330,14 @@ impl LinkDomain {
     #[must_use]
     pub fn holds(&self, module: &Module, at: Va) -> bool {
         module.facts.text_contains(at) || self.text.owner(at) == Some(module.id.index)
+    }
+
+    /// A range outside of which a module [holds](Self::holds) nothing.
+    #[must_use]
+    pub fn hull(&self, module: &Module) -> Range<u64> {
+        let text = module.facts.text_start.0..module.facts.text_start.plus(module.facts.text_size).0;
+        let window = self.text.window();
+        window.start.min(text.start)..window.end.max(text.end)
     }
 
     /// The gate that an address lies in, and which of its words; none in slots, veneers and outside.

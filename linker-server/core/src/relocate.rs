@@ -80,6 +80,7 @@ fn copy_section<'b>(
 }
 
 /// Writes one field.
+#[inline(always)]
 fn put(relocation: &Relocation, at: Va, value: Va, section: &mut [u8]) -> Result<(), RelocError> {
     let Relocation { offset, kind, instruction, .. } = *relocation;
     let truncated = RelocError::Truncated(kind, at.0);

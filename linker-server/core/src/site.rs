@@ -159,7 +159,12 @@ impl SiteTable {
         self.walk(list.first, |entry| entry.next_of_caller)
     }
 
-    fn walk(&self, first: u16, next: fn(&Entry) -> u16) -> impl Iterator<Item = CallSite> + '_ {
+    #[inline]
+    fn walk<'a>(
+        &'a self,
+        first: u16,
+        next: impl Fn(&Entry) -> u16 + 'a,
+    ) -> impl Iterator<Item = CallSite> + 'a {
         let mut number = first;
         core::iter::from_fn(move || {
             let entry = &self.entries[usize::from(number.checked_sub(1)?)];

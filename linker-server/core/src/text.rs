@@ -1,5 +1,7 @@
 //! Linker-owned text: the words of gates, address slots and veneers, and who owns which piece of it.
 
+use core::ops::Range;
+
 pub use aarch64_reloc::NOP;
 use aarch64_reloc::insn::RET;
 
@@ -159,6 +161,11 @@ impl LinkerText {
         assert!(self.used == 0, "a window is given once, before anything is in it");
         self.start = start;
         self.count = (size / 16).min(UNITS_MAX);
+    }
+
+    /// The addresses of all units.
+    pub(crate) fn window(&self) -> Range<u64> {
+        self.start.0..self.address(self.count).0
     }
 
     /// Bytes in use.

@@ -409,7 +409,7 @@ impl<'a> Object<'a> {
             return None;
         }
         // Where the error would say it is does not matter: the caller has one of its own.
-        match self.target(SectionKind::Text, guess, entry) {
+        match self.target::<ParseError>(SectionKind::Text, guess, entry) {
             Ok(Target::Section(SectionKind::Text, offset)) => {
                 let inside = offset < self.size_of(SectionKind::Text) && offset.is_multiple_of(4);
                 inside.then_some(offset)

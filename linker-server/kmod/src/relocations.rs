@@ -32,6 +32,63 @@ pub struct Relocation {
     pub instruction: u32,
 }
 
+/// The relocations of one section, read one after another.
+struct Relocations<'o, 'a> {
+    object: &'o Object<'a>,
+    section: SectionKind,
+    loaded: Loaded<'a>,
+    index: usize,
+    /// Fields before this offset are taken.
+    free: u64,
+}
+
+impl Iterator for Relocations<'_, '_> {
+    type Item = Result<Relocation, ParseError>;
+
+    // A load consists of this: as a part of the loop that applies what is read, the item is never put into memory.
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let bytes = self.loaded.relocations.get(self.index)?;
+        let Ok(relocation) = self.read::<Unsound>(bytes) else { return Some(self.refuse(bytes)) };
+        self.index += 1;
+        self.free = relocation.offset + relocation.kind.width();
+        Some(Ok(relocation))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.loaded.relocations.len().saturating_sub(self.index);
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Relocations<'_, '_> {}
+
+impl Relocations<'_, '_> {
+    #[inline(always)]
+    fn read<E: From<ParseError>>(&self, bytes: &Words) -> Result<Relocation, E> {
+        self.object.read(self.section, &self.loaded, self.index, bytes, self.free)
+    }
+
+    /// Says which rule does not hold.
+    #[cold]
+    fn refuse(&mut self, bytes: &Words) -> Result<Relocation, ParseError> {
+        let why = self.read(bytes);
+        self.index += 1;
+        why
+    }
+}
+
+/// Some rule does not hold. An error of nothing: where it is the only one that can come, the checks of a relocation are
+/// compares and branches to one place, and nothing is made on the way that an error would carry.
+struct Unsound;
+
+impl From<ParseError> for Unsound {
+    #[inline(always)]
+    fn from(_: ParseError) -> Self {
+        Self
+    }
+}
+
 impl Object<'_> {
     /// How many relocations a section has.
     #[must_use]
@@ -47,33 +104,27 @@ impl Object<'_> {
         &self,
         section: SectionKind,
     ) -> impl ExactSizeIterator<Item = Result<Relocation, ParseError>> {
-        let loaded = self.loaded(section);
-        let mut free = 0;
-        loaded.relocations.iter().enumerate().map(move |(index, bytes)| {
-            let relocation = self.read(section, &loaded, index, bytes, free)?;
-            free = relocation.offset + relocation.kind.width();
-            Ok(relocation)
-        })
+        Relocations { object: self, section, loaded: self.loaded(section), index: 0, free: 0 }
     }
 
     /// Reads and checks one entry; fields before `free` are taken.
     #[inline(always)]
-    fn read(
+    fn read<E: From<ParseError>>(
         &self,
         section: SectionKind,
         loaded: &Loaded<'_>,
         index: usize,
         bytes: &Words,
         free: u64,
-    ) -> Result<Relocation, ParseError> {
+    ) -> Result<Relocation, E> {
         let entry = RelaEntry::decode(bytes);
         let kind = RelocKind::from_elf(entry.kind).ok_or(ParseError::RelocationType(section, index))?;
         let end = entry.offset.checked_add(kind.width());
         if end.is_none_or(|end| end > loaded.size) {
-            return Err(ParseError::RelocationOutOfSection(section, index));
+            return Err(ParseError::RelocationOutOfSection(section, index).into());
         }
         if entry.offset < free {
-            return Err(ParseError::RelocationOrder(section, index));
+            return Err(ParseError::RelocationOrder(section, index).into());
         }
         let instruction =
             if kind.is_instruction() { read_instruction(section, loaded, index, entry, kind)? } else { 0 };
@@ -83,12 +134,13 @@ impl Object<'_> {
     }
 
     /// What a relocation entry refers to.
-    pub(crate) fn target(
+    #[inline(always)]
+    pub(crate) fn target<E: From<ParseError>>(
         &self,
         section: SectionKind,
         index: usize,
         entry: RelaEntry,
-    ) -> Result<Target, ParseError> {
+    ) -> Result<Target, E> {
         let number = usize::try_from(entry.symbol).ok().filter(|number| *number != 0);
         let symbol = number
             .and_then(|number| self.elf.symbol(number))
@@ -99,7 +151,7 @@ impl Object<'_> {
             return if entry.addend == 0 {
                 Ok(target)
             } else {
-                Err(ParseError::RelocationAddend(section, index))
+                Err(ParseError::RelocationAddend(section, index).into())
             };
         }
         let kind = self
@@ -116,46 +168,48 @@ impl Object<'_> {
 }
 
 /// A relocation of an instruction stands on an instruction of its class.
-fn read_instruction(
+#[inline(always)]
+fn read_instruction<E: From<ParseError>>(
     section: SectionKind,
     loaded: &Loaded<'_>,
     index: usize,
     entry: RelaEntry,
     kind: RelocKind,
-) -> Result<u32, ParseError> {
+) -> Result<u32, E> {
     if section != SectionKind::Text {
-        return Err(ParseError::InstructionOutsideText(section, index));
+        return Err(ParseError::InstructionOutsideText(section, index).into());
     }
     if !entry.offset.is_multiple_of(4) {
-        return Err(ParseError::InstructionMisaligned(section, index));
+        return Err(ParseError::InstructionMisaligned(section, index).into());
     }
     let bytes = usize::try_from(entry.offset).ok().and_then(|start| loaded.bytes.get(start..)?.get(..4));
     let bytes = bytes.ok_or(ParseError::RelocationOutOfSection(section, index))?;
     let word = u32::ref_from_bytes(bytes).map_err(|_| ParseError::InstructionMisaligned(section, index))?;
     let word = u32::from_le(*word);
-    if kind.accepts(word) { Ok(word) } else { Err(ParseError::WrongInstruction(section, index)) }
+    if kind.accepts(word) { Ok(word) } else { Err(ParseError::WrongInstruction(section, index).into()) }
 }
 
 /// Branches go to instructions; what is defined elsewhere is called or has its address taken, never read.
-fn check_target(
+#[inline(always)]
+fn check_target<E: From<ParseError>>(
     loaded: &Loaded<'_>,
     section: SectionKind,
     index: usize,
     kind: RelocKind,
     target: Target,
-) -> Result<(), ParseError> {
+) -> Result<(), E> {
     match target {
         Target::Section(of, offset) if kind.is_branch() => {
             // A branch stands in `.text`, so `loaded` is the section that the offset lies in.
             let lands = of == SectionKind::Text && offset.is_multiple_of(4) && offset < loaded.size;
-            if lands { Ok(()) } else { Err(ParseError::BranchTarget(section, index)) }
+            if lands { Ok(()) } else { Err(ParseError::BranchTarget(section, index).into()) }
         }
         Target::Section(..) => Ok(()),
         Target::Super(_) | Target::Import(_) if kind.is_branch() && !kind.is_call() => {
-            Err(ParseError::BranchTarget(section, index))
+            Err(ParseError::BranchTarget(section, index).into())
         }
         Target::Super(_) | Target::Import(_) if kind.is_load_store() => {
-            Err(ParseError::ImportAsData(section, index))
+            Err(ParseError::ImportAsData(section, index).into())
         }
         Target::Super(_) | Target::Import(_) => Ok(()),
     }

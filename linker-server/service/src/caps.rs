@@ -132,7 +132,8 @@ impl Linker<'_> {
             | Request::Domain { .. }
             | Request::Thread { .. }
             | Request::Ledger { .. }
-            | Request::Audit => CapRights::STATUS,
+            | Request::Audit
+            | Request::FailAfter { .. } => CapRights::STATUS,
             Request::MapShared { name, .. } | Request::Receipt { name, .. } => {
                 return self.permit_about(caller, name, CapRights::STATUS);
             }
@@ -259,7 +260,7 @@ impl Linker<'_> {
             .map_err(|error| explain::plan(WHAT, &error))?;
         let (bindings, sites) = (self.plan.revoked_count(), self.plan.patches().len());
         let texts = self.texts();
-        let mut text = Text::new(self.objects, self.space.spaces, texts);
+        let mut text = Text::new(self.objects, self.space.spaces, &texts);
         commit(self.plan, self.link, &mut text).map_err(|error| explain::commit(WHAT, &error))?;
         self.grace();
         for loaded in self.modules.iter_mut().flatten() {

@@ -14,9 +14,12 @@ use linker_space::text::Text;
 impl Linker<'_> {
     /// Has the gates of a module signal each exit if it is out of its stacks, and be quiet if it is in them.
     pub fn tell_exits(&mut self, module: ModuleId) {
+        if self.link.gates(module).next().is_none() {
+            return;
+        }
         let tell = self.link.module(module).is_ok_and(|module| !module.linked());
         let texts = self.texts();
-        let mut text = Text::new(self.objects, self.space.spaces, texts);
+        let mut text = Text::new(self.objects, self.space.spaces, &texts);
         for gate in self.link.gates(module) {
             let branch = exit_branch(gate, Va(EXIT_TAIL_AT)).map_or(NOP, |branch| branch.bits());
             let (at, word) = (gate.plus(GATE_NOP_WORD as u64 * 4), if tell { branch } else { NOP });

@@ -184,7 +184,7 @@ impl Linker<'_> {
     /// Lets the servers go on that wait for a module to be popped, once there is none to pop: where the call returns that
     /// has faulted, or from the start.
     pub fn restart_parked(&mut self) {
-        if !self.pops.is_empty() {
+        if !self.pops.is_empty() || self.parked.is_empty() {
             return;
         }
         for parked in core::mem::take(&mut self.parked) {

@@ -289,8 +289,13 @@ impl Linker<'_> {
 
     /// Every piece of text that may be patched.
     pub fn texts(&self) -> Vec<View, { linker_space::text::TEXTS_MAX }> {
+        // Filled in place: a list that is collected is copied with all its room.
+        let mut texts = Vec::new();
         let modules = self.modules.iter().flatten().filter_map(|loaded| loaded.space.text());
-        self.space.texts.iter().copied().chain(modules).take(linker_space::text::TEXTS_MAX).collect()
+        for text in self.space.texts.iter().copied().chain(modules) {
+            let _ = texts.push(text);
+        }
+        texts
     }
 
     /// The module of that name.
@@ -329,17 +334,17 @@ pub fn sight_of<'a>(
     base_tables: Option<Tables<'a>>,
     modules: &'a [Option<Loaded>; MODULES_MAX],
 ) -> Sight<'a> {
-    let mut texts: Vec<TextOf<'a>, MODULES_MAX> = Vec::new();
+    let mut sight = Sight { link, texts: Vec::new() };
     for text in space.base_texts() {
-        let _ = texts.push(TextOf { module: ModuleId::BASE, text: *text, tables: base_tables });
+        let _ = sight.texts.push(TextOf { module: ModuleId::BASE, text: *text, tables: base_tables });
     }
     for (index, loaded) in (0..).zip(modules) {
         let loaded = loaded.as_ref().and_then(|loaded| Some((loaded.space.text()?, loaded.space.tables())));
         if let Some(((text, tables), module)) = loaded.zip(link.module_at(index)) {
-            let _ = texts.push(TextOf { module: module.id(), text, tables });
+            let _ = sight.texts.push(TextOf { module: module.id(), text, tables });
         }
     }
-    Sight { link, texts }
+    sight
 }
 
 /// A name in the protocol's size.

@@ -57,6 +57,13 @@ impl Linker<'_> {
             Request::Thread { index } => Answer::Now(self.thread_row(index)),
             Request::Ledger { index } => Answer::Now(self.ledger_row(index)),
             Request::Audit => Answer::Now(self.audit()),
+            Request::FailAfter { steps } => {
+                if self.objects.fail_after(steps) {
+                    Answer::Now(Reply::Done)
+                } else {
+                    refuse(Errno::EPERM, "trial", "this boot runs no case")
+                }
+            }
             Request::Status => Answer::Now(self.status()),
             Request::Cancel => self.cancel(),
             Request::OpenDevice { name } => self.open_device(badge, &name),

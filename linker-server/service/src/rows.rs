@@ -238,7 +238,7 @@ impl Linker<'_> {
             return Reply::Refused(refusal);
         }
         let texts = self.texts();
-        let text = Text::new(self.objects, self.space.spaces, texts);
+        let text = Text::new(self.objects, self.space.spaces, &texts);
         if let Err(violation) = self.link.check_text(&text) {
             let why = format_args!("text and stacks differ: {violation:?}");
             return Reply::Refused(Refusal::format(Errno::EIO, "link domain", why));

@@ -115,7 +115,11 @@ pub fn start<'a>(
 
     let archive = Archive::new(Store::archive(start))?;
     let file = archive.files().find(|file| file.kind == Kind::Base).ok_or(StartError::NoBase)?;
-    let authority = crate::trust::authority(&archive, !start.case().is_empty());
+    let tried = !start.case().is_empty();
+    if tried {
+        objects.allow_trials();
+    }
+    let authority = crate::trust::authority(&archive, tried);
     let base = BaseObject::parse(file.bytes)?;
     let segments: Vec<Segment<'_>, SEGMENTS_MAX> = base.segments().map(segment_of).collect();
     let size = LINKER_TEXT_SIZE_MAX as u64;
@@ -133,7 +137,7 @@ pub fn start<'a>(
     space.publish_base(objects)?;
     {
         let texts = space.texts.clone();
-        let mut text = Text::new(objects, space.spaces, texts);
+        let mut text = Text::new(objects, space.spaces, &texts);
         let tail = exit_tail(EXIT_SIGNAL);
         let ways = [(LANDING_PAD_AT, &landing_pad()[..]), (EXIT_TAIL_AT, &tail[..])];
         for (at, word) in ways.into_iter().flat_map(|(at, words)| (at..).step_by(4).zip(words)) {

@@ -285,7 +285,7 @@ impl Linker<'_> {
             return self.refuse(explain::plan(&name, &error));
         }
         let texts = self.texts();
-        let mut text = Text::new(self.objects, self.space.spaces, texts);
+        let mut text = Text::new(self.objects, self.space.spaces, &texts);
         match commit(self.plan, self.link, &mut text) {
             Ok(()) => {
                 self.tell_exits(module);
@@ -297,7 +297,7 @@ impl Linker<'_> {
 
     fn step_revert(&mut self) -> Event {
         let texts = self.texts();
-        let mut text = Text::new(self.objects, self.space.spaces, texts);
+        let mut text = Text::new(self.objects, self.space.spaces, &texts);
         revert(self.plan, self.link, &mut text);
         self.tell_exits(self.plan.module());
         Event::Done

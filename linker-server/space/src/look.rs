@@ -7,6 +7,8 @@
 use crate::mirror::View;
 use crate::objects::{ObjectError, Objects};
 use crate::thread::{THREADS_MAX, Thread, raised};
+use crate::worker;
+use core::ops::Range;
 use heapless::Vec;
 use linker_core::{LinkDomain, MODULES_MAX, Module, ModuleId, SymbolId, Va};
 use linker_unwind::verdict::{scanned, walked};
@@ -68,6 +70,10 @@ impl Watched for Of<'_> {
     fn contains(&self, at: u64) -> bool {
         self.link.holds(self.module, Va(at))
     }
+
+    fn hull(&self) -> Range<u64> {
+        self.link.hull(self.module)
+    }
 }
 
 /// The text of all modules.
@@ -91,7 +97,8 @@ pub struct Seen {
     pub inside: Option<(ModuleId, Option<SymbolId>)>,
 }
 
-/// Looks at every thread. With `target`, a thread counts as inside only if it is inside of that module.
+/// Looks at every thread. With `target`, a thread counts as inside only if it is inside of that module, and those that
+/// cannot be inside of any are left out.
 ///
 /// # Errors
 /// [`ObjectError`].
@@ -104,7 +111,9 @@ pub fn look(
 ) -> Result<Vec<Seen, THREADS_MAX>, ObjectError> {
     raised(objects, |objects| {
         let mut all = Vec::new();
-        for thread in threads {
+        // A worker that has no command waits for one, in the base image.
+        let may_be_inside = |thread: &&Thread| target.is_none() || !worker::is_idle(thread);
+        for thread in threads.iter().filter(may_be_inside) {
             let seen = held(objects, thread, |snapshot| {
                 let inside = match target.and_then(|module| sight.link.module(module).ok()) {
                     Some(module) => {
@@ -209,8 +218,11 @@ fn held<T>(
     see: impl FnOnce(&Snapshot<'_, View>) -> T,
 ) -> Result<T, ObjectError> {
     let context = thread.registers(objects)?;
-    let records: Vec<Record, SHADOW_DEPTH_MAX> =
-        thread.records().map(|(caller, gate)| Record { caller, gate }).collect();
+    // Filled in place: a list that is made elsewhere would be copied with all its room.
+    let mut records: Vec<Record, SHADOW_DEPTH_MAX> = Vec::new();
+    for (caller, gate) in thread.records() {
+        let _ = records.push(Record { caller, gate });
+    }
     let stack = thread.stack();
     let snapshot = Snapshot {
         registers: crate::thread::general(&context),

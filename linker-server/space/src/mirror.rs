@@ -7,6 +7,7 @@
 
 use crate::objects::PAGE_SIZE;
 use crate::vspace::{Pages, mirror};
+use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use strata_protocol::domain::{CommandPage, ThreadBlock};
 
@@ -67,6 +68,16 @@ impl View {
         Some(unsafe { &*pointer })
     }
 
+    /// The 64-bit words of a range, as far as they are in view.
+    #[must_use]
+    pub fn words64(self, range: Range<u64>) -> &'static [AtomicU64] {
+        let start = range.start.max(self.at).next_multiple_of(8);
+        let end = range.end.min(self.at + self.size);
+        let Ok(count) = usize::try_from(end.saturating_sub(start) / 8) else { return &[] };
+        // SAFETY: `count` aligned words from `start` on lie in view; for the rest as for `word32`.
+        unsafe { core::slice::from_raw_parts(mirror(start) as *const AtomicU64, count) }
+    }
+
     /// The instruction at `at`.
     #[must_use]
     pub fn instruction(self, at: u64) -> Option<u32> {
@@ -114,5 +125,9 @@ impl View {
 impl linker_unwind::Memory for View {
     fn word(&self, at: u64) -> Option<u64> {
         Some(self.word64(at)?.load(Ordering::Relaxed))
+    }
+
+    fn words(&self, range: Range<u64>) -> impl Iterator<Item = u64> {
+        self.words64(range).iter().map(|word| word.load(Ordering::Relaxed))
     }
 }

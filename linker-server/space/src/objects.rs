@@ -123,6 +123,18 @@ pub struct Objects {
     slots: Slots,
     buddy: &'static mut Buddy,
     ledger: Ledger,
+    trial: Trial,
+}
+
+/// Whether a step is to fail, so that a case can see every way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trial {
+    /// Never: a boot that runs no case.
+    Forbidden,
+    /// None.
+    Off,
+    /// The one after so many.
+    After(u32),
 }
 
 impl Objects {
@@ -134,7 +146,15 @@ impl Objects {
         first_free: usize,
         buddy: &'static mut Buddy,
     ) -> Self {
-        Self { ipc, root, first_free, slots: Slots::new(first_free), buddy, ledger: Ledger::new() }
+        Self {
+            ipc,
+            root,
+            first_free,
+            slots: Slots::new(first_free),
+            buddy,
+            ledger: Ledger::new(),
+            trial: Trial::Forbidden,
+        }
     }
 
     /// Takes the untyped object that everything is carved from.
@@ -144,6 +164,40 @@ impl Objects {
     pub fn adopt(&mut self, cap: seL4_CPtr, bits: u8) -> Result<(), ObjectError> {
         let slot = u16::try_from(cap).map_err(|_| ObjectError::Slots(OutOfSlots(0)))?;
         Ok(self.buddy.adopt(slot, bits)?)
+    }
+
+    /// Lets cases have steps fail: in boots that run one.
+    pub const fn allow_trials(&mut self) {
+        self.trial = Trial::Off;
+    }
+
+    /// Has one step fail: that after `steps` more of them, or none. False where trials are not allowed.
+    pub fn fail_after(&mut self, steps: Option<u32>) -> bool {
+        let allowed = self.trial != Trial::Forbidden;
+        if allowed {
+            self.trial = steps.map_or(Trial::Off, Trial::After);
+        }
+        allowed
+    }
+
+    /// Comes before each step that may fail: the taking of slots, and invocations that make, copy or map something.
+    pub(crate) fn step(&mut self, operation: Operation) -> Result<(), ObjectError> {
+        match self.trial {
+            Trial::Forbidden | Trial::Off => Ok(()),
+            Trial::After(0) => {
+                self.trial = Trial::Off;
+                Err(ObjectError::Kernel(operation, seL4_Error::seL4_NotEnoughMemory))
+            }
+            Trial::After(steps) => {
+                self.trial = Trial::After(steps - 1);
+                Ok(())
+            }
+        }
+    }
+
+    fn take_slots(&mut self, count: usize, operation: Operation) -> Result<usize, ObjectError> {
+        self.step(operation)?;
+        Ok(self.slots.take_run(count)?)
     }
 
     /// The ledger.
@@ -157,6 +211,7 @@ impl Objects {
     /// # Errors
     /// [`ObjectError::Ledger`] when all are open.
     pub fn open_account(&mut self, name: &str) -> Result<Account, ObjectError> {
+        self.step(Operation::Retype)?;
         Ok(self.ledger.open(name)?)
     }
 
@@ -177,18 +232,19 @@ impl Objects {
     /// Sets aside an untyped object of at least `bytes`.
     ///
     /// # Errors
-    /// [`ObjectError`]; what was split on the way stays split until something is given back.
+    /// [`ObjectError`]; then everything is as before.
     pub fn take_untyped(&mut self, bytes: u64, account: Account) -> Result<Untyped, ObjectError> {
         let bits = bits_for(bytes);
         loop {
             match self.buddy.plan(bits)? {
                 Next::Split { block, bits } => {
-                    let slot = self.slots.take_run(2)?;
-                    let from = seL4_CPtr::from(self.buddy.slot(block));
-                    if let Err(error) = self.retype(from, seL4_UntypedObject, bits, slot, 2) {
-                        self.slots.give_back(slot, 2);
-                        return Err(error);
-                    }
+                    let slot = match self.split(block, bits) {
+                        Ok(slot) => slot,
+                        Err(error) => {
+                            self.join(block)?;
+                            return Err(error);
+                        }
+                    };
                     self.ledger.charge(Account::LINKER, Charge::capabilities(2));
                     let slot = u16::try_from(slot).map_err(|_| OutOfSlots(2))?;
                     self.buddy.split(block, slot, slot + 1);
@@ -202,17 +258,19 @@ impl Objects {
         }
     }
 
-    /// Deletes everything that was carved from an untyped object and gives it back.
-    ///
-    /// The caller gives the slots back with [`Objects::forget`]: the kernel has emptied them.
-    ///
-    /// # Errors
-    /// [`ObjectError::Kernel`] when the kernel refuses; then the object stays set aside.
-    pub fn give_back_untyped(&mut self, untyped: Untyped) -> Result<(), ObjectError> {
-        self.revoke(untyped.cap)?;
-        self.ledger.release(untyped.account, Charge::untyped(1 << untyped.bits))?;
-        self.buddy.give_back(untyped.block);
-        let mut block = untyped.block;
+    /// Makes the two halves of a block, of `bits` each, and returns the first one's slot.
+    fn split(&mut self, block: Block, bits: u8) -> Result<usize, ObjectError> {
+        let slot = self.take_slots(2, Operation::Retype)?;
+        let from = seL4_CPtr::from(self.buddy.slot(block));
+        let made = self.retype(from, seL4_UntypedObject, bits, slot, 2);
+        if made.is_err() {
+            self.slots.give_back(slot, 2);
+        }
+        made.map(|()| slot)
+    }
+
+    /// Joins a free block with its other half, if that is free, and so on upwards.
+    fn join(&mut self, mut block: Block) -> Result<(), ObjectError> {
         while let Some(parent) = self.buddy.joinable(block) {
             for half in [parent.left(), parent.right()] {
                 let slot = self.buddy.slot(half).into();
@@ -225,6 +283,19 @@ impl Objects {
             block = parent;
         }
         Ok(())
+    }
+
+    /// Deletes everything that was carved from an untyped object and gives it back.
+    ///
+    /// The caller gives the slots back with [`Objects::forget`]: the kernel has emptied them.
+    ///
+    /// # Errors
+    /// [`ObjectError::Kernel`] when the kernel refuses; then the object stays set aside.
+    pub fn give_back_untyped(&mut self, untyped: Untyped) -> Result<(), ObjectError> {
+        self.revoke(untyped.cap)?;
+        self.ledger.release(untyped.account, Charge::untyped(1 << untyped.bits))?;
+        self.buddy.give_back(untyped.block);
+        self.join(untyped.block)
     }
 
     /// Makes `count` objects in neighbouring slots and returns the first slot. Frames are counted
@@ -241,7 +312,7 @@ impl Objects {
         account: Account,
     ) -> Result<seL4_CPtr, ObjectError> {
         let number = count as usize;
-        let first = self.slots.take_run(number)?;
+        let first = self.take_slots(number, Operation::Retype)?;
         if let Err(error) = self.retype(untyped.cap, kind, size_bits, first, number) {
             for slot in first..first + number {
                 // Some may exist: an earlier Retype of the same run has succeeded.
@@ -269,6 +340,7 @@ impl Objects {
         while done < count {
             let batch = FAN_OUT_MAX.min(count - done);
             let offset = first as u64 + done;
+            self.step(Operation::Retype)?;
             let error =
                 self.ipc.seL4_Untyped_Retype(from, kind, size_bits.into(), self.root, 0, 0, offset, batch);
             check(Operation::Retype, error)?;
@@ -305,11 +377,14 @@ impl Objects {
         rights: seL4_CapRights,
         account: Account,
     ) -> Result<seL4_CPtr, ObjectError> {
-        let first = self.slots.take_run(count as usize)?;
+        let first = self.take_slots(count as usize, Operation::Copy)?;
         for at in 0..count {
             let (to, from) = (first as seL4_CPtr + seL4_CPtr::from(at), from + seL4_CPtr::from(at));
-            let error = self.ipc.seL4_CNode_Copy(self.root, to, DEPTH, self.root, from, DEPTH, rights);
-            if let Err(error) = check(Operation::Copy, error) {
+            let copied = self.step(Operation::Copy).and_then(|()| {
+                let error = self.ipc.seL4_CNode_Copy(self.root, to, DEPTH, self.root, from, DEPTH, rights);
+                check(Operation::Copy, error)
+            });
+            if let Err(error) = copied {
                 for done in 0..at {
                     self.ipc.seL4_CNode_Delete(self.root, first as seL4_CPtr + seL4_CPtr::from(done), DEPTH);
                 }

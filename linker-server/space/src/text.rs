@@ -8,7 +8,7 @@
 
 use crate::asm::{LINE_SIZE, clean_to_unification};
 use crate::mirror::View;
-use crate::objects::Objects;
+use crate::objects::{Objects, PAGE_SIZE};
 use crate::vspace::{VSpaces, mirror, unify};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -17,6 +17,8 @@ use linker_core::{Refused, TextSpace, Va};
 
 /// Runs of touched lines that are collected before they are published.
 const RUNS_MAX: usize = 64;
+/// Runs, the latest ones, that a line may become a part of.
+const RUNS_NEAR: usize = 4;
 /// Pieces of text: of the base image, linker-owned, and of each module.
 pub const TEXTS_MAX: usize = 48;
 
@@ -31,19 +33,21 @@ struct Run {
 pub struct Text<'a> {
     objects: &'a mut Objects,
     spaces: VSpaces,
-    texts: Vec<View, TEXTS_MAX>,
+    texts: &'a [View],
     /// The view of the last word: the next one is nearly always in it.
     near: Cell<View>,
     runs: Vec<Run, RUNS_MAX>,
+    /// The line that was touched last.
+    line: u64,
 }
 
 impl<'a> Text<'a> {
     /// The text in these views.
-    pub fn new(objects: &'a mut Objects, spaces: VSpaces, texts: impl IntoIterator<Item = View>) -> Self {
-        let texts = texts.into_iter().take(TEXTS_MAX).collect();
-        Self { objects, spaces, texts, near: Cell::new(View::NOTHING), runs: Vec::new() }
+    pub const fn new(objects: &'a mut Objects, spaces: VSpaces, texts: &'a [View]) -> Self {
+        Self { objects, spaces, texts, near: Cell::new(View::NOTHING), runs: Vec::new(), line: u64::MAX }
     }
 
+    #[inline]
     fn word(&self, at: Va) -> Option<&'static AtomicU32> {
         self.near.get().word32(at.0).or_else(|| {
             let view = self.texts.iter().copied().find(|view| view.contains(at.0, 4))?;
@@ -52,18 +56,28 @@ impl<'a> Text<'a> {
         })
     }
 
+    #[inline]
     fn touch(&mut self, at: u64) {
         let start = at & !(LINE_SIZE - 1);
+        if start != self.line {
+            self.touch_line(start);
+        }
+    }
+
+    fn touch_line(&mut self, start: u64) {
+        self.line = start;
         let end = start + LINE_SIZE;
-        let near = |run: &&mut Run| start < run.end || start == run.end && run.start >> 12 == start >> 12;
-        // Sites of one function follow one another, so the latest run is asked first.
-        let touched = self.runs.iter_mut().rev().filter(|run| start >= run.start).find(near);
-        if let Some(run) = touched {
+        let same_page = |run: &Run| run.start / PAGE_SIZE == start / PAGE_SIZE;
+        let joins = |run: &&mut Run| start <= run.end && end >= run.start && same_page(run);
+        // Sites of one function are neighbours. A line that is in two runs is only published twice.
+        if let Some(run) = self.runs.iter_mut().rev().take(RUNS_NEAR).find(joins) {
+            run.start = run.start.min(start);
             run.end = run.end.max(end);
             return;
         }
         if self.runs.is_full() {
             self.publish();
+            self.line = start;
         }
         let _ = self.runs.push(Run { start, end });
     }
@@ -81,11 +95,13 @@ impl TextSpace for Text<'_> {
     }
 
     fn publish(&mut self) {
-        for run in core::mem::take(&mut self.runs) {
+        for run in &self.runs {
             // SAFETY: a run lies in a view, which is mapped in the mirror.
             unsafe { clean_to_unification(mirror(run.start), mirror(run.end)) };
             unify(self.objects, self.spaces, run.start, run.end)
                 .expect("text is mapped in the link domain for as long as its view is listed");
         }
+        self.runs.clear();
+        self.line = u64::MAX;
     }
 }

@@ -125,6 +125,7 @@ pub fn map(
     rights: seL4_CapRights,
     attributes: seL4_ARM_VMAttributes,
 ) -> Result<(), ObjectError> {
+    objects.step(Operation::Map)?;
     check(Operation::Map, objects.ipc.seL4_ARM_Page_Map(frame, vspace, at, rights, attributes))
 }
 

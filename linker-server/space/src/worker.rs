@@ -42,8 +42,7 @@ pub struct NoWorker;
 /// # Errors
 /// [`NoWorker`] when the reserve is used up.
 pub fn begin(threads: &[Thread], job: &Job) -> Result<u32, NoWorker> {
-    let idle = |thread: &&Thread| matches!(thread.role, Role::Worker(_)) && !thread.dead && !is_busy(thread);
-    let worker = threads.iter().find(idle).ok_or(NoWorker)?;
+    let worker = threads.iter().find(|thread| is_idle(thread)).ok_or(NoWorker)?;
     let page = worker.command.command_page();
     page.command.store(job.command, Ordering::Relaxed);
     page.entry.store(job.entry, Ordering::Relaxed);
@@ -73,6 +72,13 @@ pub fn poll(worker: &Thread) -> Option<Done> {
     let result = page.result.load(Ordering::Relaxed);
     page.state.store(command_state::IDLE, Ordering::Release);
     Some(Done { result, words })
+}
+
+/// Whether this is a worker that can be given a command. It waits for one: it said that the last one is done after the
+/// module's entry had returned.
+#[must_use]
+pub fn is_idle(thread: &Thread) -> bool {
+    matches!(thread.role, Role::Worker(_)) && !thread.dead && !is_busy(thread)
 }
 
 /// Whether a worker has a command.

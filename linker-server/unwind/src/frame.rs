@@ -36,6 +36,11 @@ pub struct Record {
 pub trait Memory {
     /// The 64-bit word at an address that is a multiple of 8; none where the memory is not known.
     fn word(&self, at: u64) -> Option<u64>;
+
+    /// The words of a range that begins on a multiple of 8, the lowest first; what is not known is left out.
+    fn words(&self, range: Range<u64>) -> impl Iterator<Item = u64> {
+        range.step_by(8).filter_map(|at| self.word(at))
+    }
 }
 
 /// A thread, as it stood at one moment.

@@ -7,18 +7,17 @@
 use crate::frame::{Memory, Snapshot};
 
 /// The program counter, then x30 to x0.
-pub fn registers<M>(snapshot: &Snapshot<'_, M>) -> impl Iterator<Item = u64> + use<M> {
-    let registers = snapshot.registers;
-    core::iter::once(registers.pc).chain(registers.x.into_iter().rev())
+pub fn registers<'a, M>(snapshot: &'a Snapshot<'_, M>) -> impl Iterator<Item = u64> + use<'a, M> {
+    let registers = &snapshot.registers;
+    core::iter::once(registers.pc).chain(registers.x.iter().rev().copied())
 }
 
 /// The words of the stack from an address upwards; of the whole stack if the address is not on it.
 pub fn stack<'a, M: Memory>(snapshot: &Snapshot<'a, M>, from: u64) -> impl Iterator<Item = u64> + use<'a, M> {
-    let memory = snapshot.memory;
-    snapshot.stack_from(from).step_by(8).filter_map(|at| memory.word(at))
+    snapshot.memory.words(snapshot.stack_from(from))
 }
 
 /// Every word that may be a return address, and the program counter.
-pub fn words<'a, M: Memory>(snapshot: &Snapshot<'a, M>) -> impl Iterator<Item = u64> + use<'a, M> {
+pub fn words<'a, M: Memory>(snapshot: &'a Snapshot<'_, M>) -> impl Iterator<Item = u64> + use<'a, M> {
     registers(snapshot).chain(stack(snapshot, snapshot.registers.sp))
 }

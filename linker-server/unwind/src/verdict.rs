@@ -1,5 +1,7 @@
 //! The answer: is a thread inside of a piece of text?
 
+use core::ops::Range;
+
 use crate::exact::Scratch;
 use crate::frame::{Code, Memory, Snapshot};
 use crate::scan;
@@ -30,6 +32,11 @@ pub trait Watched {
     /// Whether an address is in it.
     fn contains(&self, at: u64) -> bool;
 
+    /// A range outside of which nothing of it lies: most words of a stack are told by it alone.
+    fn hull(&self) -> Range<u64> {
+        0..u64::MAX
+    }
+
     /// Whether a return address goes back into it: the call before it is in it.
     fn returns_into(&self, at: u64) -> bool {
         self.contains(at) || self.contains(at.wrapping_sub(4))
@@ -44,7 +51,10 @@ impl<F: Fn(u64) -> bool> Watched for F {
 
 /// Whether some word may be a return address into the watched text.
 pub fn scanned<M: Memory>(snapshot: &Snapshot<'_, M>, watched: &impl Watched) -> bool {
-    scan::words(snapshot).any(|word| watched.returns_into(word))
+    let hull = watched.hull();
+    // A return address stands one instruction behind its call.
+    let size = hull.end.saturating_sub(hull.start).saturating_add(3);
+    scan::words(snapshot).any(|word| word.wrapping_sub(hull.start) <= size && watched.returns_into(word))
 }
 
 /// What the walk alone says: a frame inside with its caller, or where it was lost.

@@ -156,6 +156,12 @@ pub enum Request {
         /// The position.
         index: u32,
     },
+    /// Has one step fail that makes, copies or maps a kernel object: the one after `steps` more of them. Refused with EPERM
+    /// but in a boot that runs a case.
+    FailAfter {
+        /// After how many; none to have none fail.
+        steps: Option<u32>,
+    },
 }
 
 /// The state of a module.

@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`entry`] (how a process begins), [`thread`] (what TPIDR_EL0 points to), [`ipc`] (typed messages
 //! over the kernel's words), [`kernel`] (errors of invocations), [`slots`] and [`mapping`] (a process's own
-//! capabilities and pages), [`clock`], [`log`] and [`debug`] (two ways out for text), `panic`.
+//! capabilities and pages), [`clock`], [`log`] and [`debug`] (two ways out for text), `memory` (what the compiler calls
+//! to copy), `panic`.
 //!
 //! **Invariant:** a thread's IPC buffer has one owner, which got it at the thread's start and lends it out as
 //! `&mut`. Nothing in here takes it from the thread block behind the owner's back; the logger and the panic
@@ -17,6 +18,7 @@ pub mod ipc;
 pub mod kernel;
 pub mod log;
 pub mod mapping;
+mod memory;
 mod panic;
 pub mod semihosting;
 pub mod slots;

@@ -24,6 +24,9 @@ const ROWS: &[Row] = &[
     ("linker.load.per_reloc", Some(93.0), Some(154.9)),
     ("linker.load.fixed", Some(97_000.0), Some(194_000.0)),
     ("linker.load.per_module", Some(0.0), Some(300.0)),
+    // Checking the signature, which the rows above leave out.
+    ("linker.signature.fixed", None, None),
+    ("linker.signature.per_byte", None, None),
     // G6.
     ("linker.relink.per_site", Some(60.0), Some(1_203.0)),
     ("linker.relink.per_page", Some(500.0), Some(1_203.0)),
@@ -38,6 +41,10 @@ const ROWS: &[Row] = &[
     ("linker.unload.latency", Some(600_000.0), Some(12_000_000.0)),
     // G12.
     ("linker.memory.module", Some(8_192.0), Some(12_288.0)),
+    // Growth laws: the slope over the second half of the sizes by that over the first.
+    ("linker.law.load_by_modules", Some(1.15), None),
+    ("linker.law.load_by_sites", Some(1.15), None),
+    ("linker.law.unload_by_sites", Some(1.15), None),
 ];
 
 /// `x bench linker`.

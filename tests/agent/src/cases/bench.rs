@@ -133,6 +133,8 @@ case!(
 
 /// The cost of a call site more: the same layer is loaded with and without a module that calls its symbol in many places.
 fn relink(agent: &mut Agent) -> Outcome {
+    // A neighbour of the same size: memory is split for that one, and not for each module that is measured.
+    agent.load("thin_wait")?;
     let (without, _) = load_unload(agent, "pass_a")?;
     agent.load("many_sites")?;
     let sites = agent.stat("many_sites")?[0];
@@ -142,6 +144,7 @@ fn relink(agent: &mut Agent) -> Outcome {
     ensure!(u64::from(agent.stack("demo_ping")?[0].sites) >= sites, "the sites are not bound to the top");
     agent.unload("pass_a")?;
     agent.unload("many_sites")?;
+    agent.unload("thin_wait")?;
     ensure!(with > without, "{sites} sites more cost nothing: {with} and {without} ticks");
     figure("relink.per_site", milli_instructions(with - without) / sites, UNIT);
     note!("relink: {without} ticks without, {with} with {sites} more sites");

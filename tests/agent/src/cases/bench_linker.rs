@@ -13,6 +13,8 @@ use crate::report::{figure, note};
 
 /// Modules that are loaded beside the one that is measured.
 const OTHERS: u64 = 16;
+/// A module that stays while growth is measured.
+const NEIGHBOUR: &str = "thin_wait";
 /// Layers of the chain of calls.
 const CHAIN: usize = 3;
 
@@ -24,9 +26,13 @@ case!(
         figure("linker.unload.work", milli_instructions(unload), UNIT);
         // Under instruction counting a nanosecond passes with each instruction, and nobody waits for a timer.
         figure("linker.unload.latency", milli_instructions(unload), "ns");
+        signatures(agent)?;
         growth_with_relocations(agent)?;
-        growth_with_modules(agent, load, unload)?;
+        // Beside a module of the same size: memory is split for that one, and not for each that is measured.
+        agent.load(NEIGHBOUR)?;
+        growth_with_modules(agent)?;
         growth_with_sites(agent)?;
+        agent.unload(NEIGHBOUR)?;
         calls(agent)?;
         memory(agent)
     }
@@ -44,23 +50,63 @@ fn growth_with_relocations(agent: &mut Agent) -> Outcome {
     Ok(())
 }
 
-fn growth_with_modules(agent: &mut Agent, load: u64, unload: u64) -> Outcome {
-    for other in 0..OTHERS {
-        let name = Text::<31>::format(format_args!("other_{other}"));
-        ensure_eq!(agent.try_load_as("relocs_small", &name)?, Ok(()), "load of {name}");
+/// What checking a signature costs, which the figures of loads leave out.
+fn signatures(agent: &mut Agent) -> Outcome {
+    let mut of = |module: &str| -> Outcome<(u64, u64)> {
+        let before = agent.trust_ticks()?;
+        agent.load(module)?;
+        let took = agent.trust_ticks()? - before;
+        agent.unload(module)?;
+        Ok((agent.archived(module)?.len() as u64, milli_instructions(took)))
+    };
+    let ((few, small), (many, large)) = (of("relocs_small")?, of("relocs_large")?);
+    ensure!(many > few && large > small, "no slope: {few} and {many} bytes, {small} and {large}");
+    let per_byte = (large - small) / (many - few);
+    figure("linker.signature.per_byte", per_byte, UNIT);
+    figure("linker.signature.fixed", small.saturating_sub(per_byte * few), UNIT);
+    Ok(())
+}
+
+/// A growth law: how much steeper something grows from the second size to the third than from the first to the second.
+/// Sizes are equally far apart.
+fn law(name: &str, [first, second, third]: [u64; 3]) {
+    let (early, late) = (second.saturating_sub(first).max(1), third.saturating_sub(second));
+    figure(name, late * 1_000 / early, "ratio");
+}
+
+fn growth_with_modules(agent: &mut Agent) -> Outcome {
+    let (load, unload) = load_unload(agent, "bench_layer")?;
+    let (mut loads, mut unloads) = ([load; 3], [unload; 3]);
+    for half in 0..2 {
+        for other in half * OTHERS / 2..(half + 1) * OTHERS / 2 {
+            let name = Text::<31>::format(format_args!("other_{other}"));
+            ensure_eq!(agent.try_load_as("relocs_small", &name)?, Ok(()), "load of {name}");
+        }
+        let (beside, unload_beside) = load_unload(agent, "bench_layer")?;
+        let next = if half == 0 { 1 } else { 2 };
+        (loads[next], unloads[next]) = (beside, unload_beside);
     }
-    let (beside, unload_beside) = load_unload(agent, "bench_layer")?;
     for other in 0..OTHERS {
         agent.unload(&Text::<31>::format(format_args!("other_{other}")))?;
     }
-    let per_module = |with: u64, without: u64| milli_instructions(with.saturating_sub(without)) / OTHERS;
-    figure("linker.load.per_module", per_module(beside, load), UNIT);
-    figure("linker.unload.per_module", per_module(unload_beside, unload), UNIT);
+    let per_module = |ticks: [u64; 3]| milli_instructions(ticks[2].saturating_sub(ticks[0])) / OTHERS;
+    figure("linker.load.per_module", per_module(loads), UNIT);
+    figure("linker.unload.per_module", per_module(unloads), UNIT);
+    law("linker.law.load_by_modules", loads);
     Ok(())
 }
 
 fn growth_with_sites(agent: &mut Agent) -> Outcome {
-    let (without, _) = load_unload(agent, "pass_a")?;
+    let (without, without_back) = load_unload(agent, "pass_a")?;
+    let (mut loads, mut unloads) = ([without; 3], [without_back; 3]);
+    for (copy, name) in [(1, "sites_1"), (2, "sites_2")] {
+        ensure_eq!(agent.try_load_as("many_sites", name)?, Ok(()), "load of {name}");
+        (loads[copy], unloads[copy]) = load_unload(agent, "pass_a")?;
+    }
+    agent.unload("sites_2")?;
+    agent.unload("sites_1")?;
+    law("linker.law.load_by_sites", loads);
+    law("linker.law.unload_by_sites", unloads);
     for (module, name) in [("many_sites", "linker.relink.per_site"), ("far_sites", "linker.relink.per_page")]
     {
         agent.load(module)?;

@@ -1,12 +1,13 @@
 //! Bad images: an error or a correct load, never a crash, never a change of state.
 
+use strata_protocol::linker::{Reply, Request};
 use strata_protocol::store::{Area, ImageRef, UPLOAD_SIZE};
 use strata_protocol::{Errno, Text};
 
 use crate::agent::Agent;
 use crate::case::{Outcome, case, ensure, ensure_eq, fail};
 use crate::image::Upload;
-use crate::names::{BASE, PING};
+use crate::names::{BASE, DEBUG, PING};
 use crate::report::note;
 
 /// Kinds of alias records (the format's numbers).
@@ -192,5 +193,43 @@ case!(
         let long = Text::<31>::cut("a_module_name_of_31_bytes_no_mo");
         agent.unload_refused(&long, 100, Errno::ENOENT)?;
         agent.expect_as_before(&before, "unloads of what is not there")
+    }
+);
+
+/// Has each step of a load fail, one after another, until the load has none left; how many there were.
+fn every_step_fails(agent: &mut Agent, module: &str) -> Outcome<u32> {
+    let before = agent.snapshot()?;
+    for steps in 0.. {
+        ensure_eq!(
+            agent.linker(&Request::FailAfter { steps: Some(steps) })?,
+            Reply::Done,
+            "having step {steps} fail"
+        );
+        let decision = agent.try_load(module)?;
+        ensure_eq!(agent.linker(&Request::FailAfter { steps: None })?, Reply::Done, "having none fail");
+        let Err(refused) = decision else {
+            agent.unload(module)?;
+            agent.expect_as_before(&before, "a load of which no step failed")?;
+            return Ok(steps);
+        };
+        ensure_eq!(refused.errno, Errno::ENOMEM, "the reason when step {steps} of {module} fails");
+        let what = Text::<60>::format(format_args!("a load of {module} whose step {steps} failed"));
+        agent.expect_as_before(&before, &what)?;
+    }
+    fail!("a load of {module} without end")
+}
+
+case!(
+    /// R25, S9: whichever step of making a module's memory fails (an account, slots, a Retype, a copy, a mapping, of its
+    /// own pages or its shared ones): everything is as before, and a walk finds no capability that was left. A failure
+    /// while the first one is undone is no case: undoing takes nothing.
+    180, fn r25_every_step_of_making_memory_fails_and_is_undone(agent) {
+        for (module, least) in [("pass_a", 8), (DEBUG, 40)] {
+            let steps = every_step_fails(agent, module)?;
+            note!("{module}: {steps} steps");
+            ensure!(steps > least, "{module}: only {steps} steps");
+            agent.audit()?;
+        }
+        agent.expect_empty()
     }
 );

@@ -10,6 +10,7 @@ mod layers;
 mod logs;
 mod reclaim;
 mod reorder;
+mod scenarios;
 mod stacks;
 mod stress;
 mod trust;
