@@ -106,8 +106,9 @@ struct Line {
     cleaned: u16,
     /// Words invalidated at `invalidated_at`.
     invalidated: u16,
-    /// Words that were replaceable when they were last known coherent, and have been so with every store since.
-    patchable: u16,
+    /// By core, words that were replaceable when they were last known coherent for it, and have been so with every store
+    /// since: one that sleeps meanwhile takes the window from nobody.
+    patchable: [u16; CORES_MAX],
     cleaner: u8,
     invalidator: u8,
     cleaned_at: u64,
@@ -234,8 +235,9 @@ impl Lint {
         line.invalidated &= !mask;
         line.storer = storer;
         // A branch stays replaceable while only one branch after the other is stored there.
-        if line.patchable & mask != 0 && !(bytes == 4 && is_patchable(now_there())) {
-            line.patchable &= !mask;
+        let any = line.patchable.iter().any(|words| words & mask != 0);
+        if any && !(bytes == 4 && is_patchable(now_there())) {
+            line.patchable.iter_mut().for_each(|words| *words &= !mask);
         }
     }
 
@@ -316,7 +318,7 @@ impl Lint {
             if is_patchable(bits)
                 && let Some(line) = self.made(physical)
             {
-                line.patchable |= word;
+                line.remember(word, bits);
             }
             return Fetch::Coherent;
         };
@@ -331,11 +333,13 @@ impl Lint {
                 line.invalidated &= !word;
                 line.remember(word, bits);
                 self.windows.remove(&(physical & !3));
+            } else {
+                line.remember_here(word, bits, core);
             }
             self.counts.coherent += 1;
             return if everybody { Fetch::Coherent } else { Fetch::Here };
         };
-        if line.patchable & word != 0 && is_patchable(bits) {
+        if line.patchable[core] & word != 0 && is_patchable(bits) {
             self.windows.entry(physical & !3).or_insert((at, core));
             self.counts.windows += 1;
             return Fetch::Window;
@@ -414,10 +418,15 @@ impl Line {
 
     /// The word is coherent; whether it may be patched while in use depends on what it is.
     fn remember(&mut self, word: u16, bits: u32) {
+        (0..CORES_MAX).for_each(|core| self.remember_here(word, bits, core));
+    }
+
+    /// As [`Line::remember`], where it is known of one core only.
+    fn remember_here(&mut self, word: u16, bits: u32, core: usize) {
         if is_patchable(bits) {
-            self.patchable |= word;
+            self.patchable[core] |= word;
         } else {
-            self.patchable &= !word;
+            self.patchable[core] &= !word;
         }
     }
 }

@@ -187,6 +187,22 @@ fn a_branch_may_be_replaced_by_a_branch() {
 }
 
 #[test]
+fn a_core_that_sleeps_takes_the_window_from_nobody() {
+    let mut lint = Lint::new(BASE, 1 << 16, 2);
+    lint.stored(STORER, WORD, 4, || BRANCH);
+    WHOLE[1..].iter().for_each(|&one| step(&mut lint, 0, one));
+    // Core 1 has not synchronised since: it may have what was there before the branch.
+    assert_eq!(lint.fetched(0, WORD, AT, BRANCH), Fetch::Here);
+    lint.stored(STORER, WORD, 4, || CALL);
+    assert_eq!(lint.fetched(0, WORD, AT, CALL), Fetch::Window);
+    assert!(matches!(lint.fetched(1, WORD, AT, CALL), Fetch::Stale(_)));
+    WHOLE[1..].iter().for_each(|&one| step(&mut lint, 0, one));
+    lint.synchronised(1);
+    assert_eq!(lint.fetched(1, WORD, AT, CALL), Fetch::Coherent);
+    assert_eq!(lint.fetched(0, WORD, AT, CALL), Fetch::Coherent);
+}
+
+#[test]
 fn zeroes_are_stores_where_somebody_looked() {
     let mut lint = after(&WHOLE);
     lint.zeroed(STORER, WORD);

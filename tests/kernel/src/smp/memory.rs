@@ -1,7 +1,7 @@
 //! What one core does to memory and capabilities is so for the others.
 use super::{advances, clear, spawn_on, until, value, word};
-use crate::case;
 use crate::env::{COUNTER, Env, SCRATCH, ok, park};
+use crate::{UNWATCHED, case};
 use core::sync::atomic::Ordering;
 use sel4_sys::{
     api_object, seL4_ARM_VMAttributes, seL4_CapInitThreadASIDPool, seL4_CapInitThreadCNode,
@@ -17,6 +17,12 @@ fn store(at: u64, bits: u64) {
     let at = usize::try_from(at).expect("64 bits");
     // SAFETY: mapped read-write; no Rust object lies there.
     unsafe { core::ptr::with_exposed_provenance_mut::<u64>(at).write_volatile(bits) };
+}
+
+fn store_instruction(at: u64, bits: u32) {
+    let at = usize::try_from(at).expect("64 bits");
+    // SAFETY: mapped read-write; no Rust object lies there.
+    unsafe { core::ptr::with_exposed_provenance_mut::<u32>(at).write_volatile(bits) };
 }
 
 /// Reads an address for ever; says what it found last, and how often it looked.
@@ -76,29 +82,32 @@ extern "C" fn calls(_: &mut seL4_IPCBuffer, address: u64, i: u64) -> ! {
 }
 
 case! {
-    /// An instruction is changed while a thread on another core executes it. When SetAffinity has returned after the
-    /// cache was unified, the thread executes the new one: it was stalled, which synchronises its context. (QEMU with a
-    /// host thread for each core does not hold this: it forgets its translation before it does the store.)
-    smp_patch, env => {
+    /// A branch is replaced by a branch while a thread on another core executes it, as the architecture allows (Arm ARM
+    /// B2.2.5). When SetAffinity has returned after the cache was unified, the thread executes the new one: it was
+    /// stalled, which synchronises its context. (QEMU with a host thread for each core does not hold this: it forgets
+    /// its translation before it does the store.)
+    smp_patch, env, UNWATCHED => {
         clear();
         let data = env.frame();
         env.map(data, WRITTEN);
         let text = env.copy(data);
         let attributes = seL4_ARM_VMAttributes::seL4_ARM_Default_VMAttributes;
         env.map_in(seL4_CapInitThreadVSpace, text, SEEN, seL4_CapRights::read_only(), attributes);
-        // mov x0, #n; ret
-        let function = |n: u64| 0xd65f_03c0 << 32 | 0xd280_0000 | n << 5;
-        store(WRITTEN, function(0));
+        // b +1 or +3: mov x0, #0; ret; mov x0, #1; ret.
+        let branch = |n: u64| if n == 0 { 0x1400_0001 } else { 0x1400_0003 };
+        for (bits, place) in [branch(0), 0xd280_0000, 0xd65f_03c0, 0xd280_0020, 0xd65f_03c0].into_iter().zip(0..) {
+            store_instruction(WRITTEN + place * 4, bits);
+        }
         ok(env.ipc.seL4_ARM_Page_Unify_Instruction(text, 0, 64));
         let thread = spawn_on(env, 3, calls, SEEN, 0);
         advances(1);
         for n in 1..200 {
-            store(WRITTEN, function(n));
+            store_instruction(WRITTEN, branch(n % 2));
             ok(env.ipc.seL4_ARM_Page_Unify_Instruction(text, 0, 64));
             ok(env.ipc.seL4_TCB_SetAffinity(thread.tcb, 3));
             // One call may have returned before and not said so yet; the second was made afterwards.
             advances(1);
-            assert_eq!(value(0), n);
+            assert_eq!(value(0), n % 2);
         }
     }
 }
