@@ -30,6 +30,10 @@ pub unsafe extern "C" fn entry(start: *const ServerStart) -> ! {
 struct ClockClass(Clock<Device>);
 
 impl Class for ClockClass {
+    fn stop(&mut self) {
+        self.0.stop();
+    }
+
     fn request(&mut self, label: u64, words: &mut [u64; WORDS_MAX], _length: usize) -> Answer {
         match label {
             RTC_NOW => {

@@ -7,7 +7,8 @@ use kmod_api::bus::Device;
 use sel4_sys::{seL4_IPCBuffer, seL4_MessageInfo};
 use strata_protocol::Errno;
 use strata_protocol::caps::signal;
-use strata_protocol::domain::ServerStart;
+use strata_protocol::domain::{ServerStart, server_signal, serving};
+use strata_protocol::driver::SERVER_STOP;
 use strata_protocol::message::WORDS_MAX;
 use strata_runtime::thread;
 
@@ -25,6 +26,12 @@ pub type Answer = Result<usize, Errno>;
 
 /// What a class of drivers does with requests and interrupts.
 pub trait Class {
+    /// Leaves the device: it raises its interrupt no more. Called between two requests.
+    fn stop(&mut self) {}
+
+    /// Layers over the interface through which it reaches its device have come or gone.
+    fn layers_changed(&mut self) {}
+
     /// An interrupt or another signal has come.
     fn signalled(&mut self, _server: &Server) {}
 
@@ -56,10 +63,16 @@ impl Server {
         server
     }
 
-    /// Replies EFAULT to whoever waited for this thread when it faulted. The reply capability is still in the TCB;
+    /// Replies to whoever waited for this thread when it faulted, or was started again after a stop. The reply capability is still in the TCB;
     /// where nobody waited there is none, and the kernel drops the reply.
     fn answer_for_predecessor(&mut self) {
-        let fault = &thread::block().fault;
+        let block = thread::block();
+        if block.serving.swap(serving::IN_SERVICE, Ordering::Acquire) != serving::IN_SERVICE {
+            // The stand-in may have been in the middle of an answer; and what came meanwhile is there to be fetched.
+            self.ipc.seL4_Reply(seL4_MessageInfo::new(number(Errno::EAGAIN), 0, 0, 0));
+            self.tell_client();
+        }
+        let fault = &block.fault;
         if fault.kind.swap(0, Ordering::Relaxed) == 0 {
             return;
         }
@@ -103,10 +116,21 @@ impl Server {
         let (mut info, mut badge) = self.receive();
         loop {
             if signal::is_signal(badge) {
-                class.signalled(&self);
-                self.acknowledge();
+                if badge & server_signal::LAYERS != 0 {
+                    class.layers_changed();
+                    thread::block().layers_told.fetch_add(1, Ordering::Relaxed);
+                }
+                if badge & !server_signal::LAYERS != 0 {
+                    class.signalled(&self);
+                    self.acknowledge();
+                }
                 (info, badge) = self.receive();
                 continue;
+            }
+            // Only the linker server's messages carry no badge.
+            if badge == 0 && info.get_label() == SERVER_STOP {
+                class.stop();
+                self.stand_in();
             }
             let length = usize::try_from(info.get_length()).unwrap_or(WORDS_MAX).min(WORDS_MAX);
             let answer = class.request(info.get_label(), &mut self.ipc.msg, length);
@@ -120,8 +144,23 @@ impl Server {
         }
     }
 
+    /// Answers for a server that has left, until the linker server starts this thread again at its entry.
+    fn stand_in(mut self) -> ! {
+        thread::block().serving.store(serving::STOPPED, Ordering::Release);
+        loop {
+            let (_, badge) = self.receive();
+            if !signal::is_signal(badge) {
+                self.ipc.seL4_Reply(seL4_MessageInfo::new(number(Errno::EAGAIN), 0, 0, 0));
+            }
+        }
+    }
+
     fn receive(&mut self) -> (seL4_MessageInfo, u64) {
-        self.ipc.seL4_Recv(self.start.endpoint, ())
+        let received = self.ipc.seL4_Recv(self.start.endpoint, ());
+        // This thread's own count: nobody else writes it.
+        let served = &thread::block().served;
+        served.store(served.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        received
     }
 
     /// Stands in for a server whose device is not there: every request is refused.

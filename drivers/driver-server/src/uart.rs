@@ -30,6 +30,14 @@ pub unsafe extern "C" fn entry(start: *const ServerStart) -> ! {
 struct UartClass(Uart<Device>);
 
 impl Class for UartClass {
+    fn stop(&mut self) {
+        self.0.stop();
+    }
+
+    fn layers_changed(&mut self) {
+        self.0.arm();
+    }
+
     fn signalled(&mut self, server: &Server) {
         if self.0.interrupt() {
             server.tell_client();

@@ -63,7 +63,21 @@ impl<R: Registers> Uart<R> {
         r.write_4(register::FIFO_LEVELS, register::LEVEL_RECEIVE_EIGHTH);
         r.write_4(register::CONTROL, register::CONTROL_ON);
         r.write_4(register::INTERRUPT_CLEAR, register::INTERRUPT_ALL);
-        r.write_4(register::INTERRUPT_MASK, register::INTERRUPT_RECEIVE | register::INTERRUPT_TIMEOUT);
+        self.arm();
+    }
+
+    /// Lets the device raise its interrupt. Harmless when it may already: a layer that has gone may have kept the write
+    /// that said so.
+    pub fn arm(&mut self) {
+        let interrupts = register::INTERRUPT_RECEIVE | register::INTERRUPT_TIMEOUT;
+        self.registers.write_4(register::INTERRUPT_MASK, interrupts);
+        self.settle();
+    }
+
+    /// Leaves the device: it raises no interrupt any more, and what arrives stays in its queue.
+    pub fn stop(&mut self) {
+        self.registers.write_4(register::INTERRUPT_MASK, 0);
+        self.registers.write_4(register::INTERRUPT_CLEAR, register::INTERRUPT_ALL);
         self.settle();
     }
 

@@ -57,6 +57,12 @@ impl<R: Registers> Clock<R> {
         self.registers.read_4(register::DATA)
     }
 
+    /// Leaves the device: it raises no interrupt any more, and the clock goes on.
+    pub fn stop(&mut self) {
+        self.registers.write_4(register::INTERRUPT_MASK, 0);
+        self.registers.read_4(register::CONTROL);
+    }
+
     /// The registers, for a client that looks at the device itself.
     pub const fn registers(&self) -> &R {
         &self.registers

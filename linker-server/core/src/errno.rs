@@ -20,6 +20,7 @@ pub enum Errno {
     ENOTTY = 25,
     ENOSPC = 28,
     ERANGE = 34,
+    EAGAIN = 35,
     ETIMEDOUT = 60,
     ENAMETOOLONG = 63,
     ESTALE = 70,

@@ -134,6 +134,8 @@ impl Linker<'_> {
             | Request::Ledger { .. }
             | Request::Audit
             | Request::FailAfter { .. } => CapRights::STATUS,
+            // Everybody in the link domain depends on its drivers.
+            Request::StopDriver { .. } | Request::StartDriver { .. } => CapRights::ALL,
             Request::MapShared { name, .. } | Request::Receipt { name, .. } => {
                 return self.permit_about(caller, name, CapRights::STATUS);
             }
@@ -262,6 +264,7 @@ impl Linker<'_> {
         let texts = self.texts();
         let mut text = Text::new(self.objects, self.space.spaces, &texts);
         commit(self.plan, self.link, &mut text).map_err(|error| explain::commit(WHAT, &error))?;
+        self.tell_servers();
         self.grace();
         for loaded in self.modules.iter_mut().flatten() {
             // What was loaded by a capability that is gone belongs to the one that it came from.

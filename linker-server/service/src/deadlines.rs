@@ -17,9 +17,11 @@ pub enum Purpose {
     Drain,
     /// The next look at who is inside.
     Look,
+    /// The next look at a thread that has used up its budget.
+    Sample,
 }
 
-const PURPOSES: [Purpose; 3] = [Purpose::Command, Purpose::Drain, Purpose::Look];
+const PURPOSES: [Purpose; 4] = [Purpose::Command, Purpose::Drain, Purpose::Look, Purpose::Sample];
 const _: () = assert!(PURPOSES.len() <= DEADLINES_MAX);
 
 /// The linker server's deadlines.

@@ -3,7 +3,8 @@
 //! ```text
 //! data abort in an accessor, a layer with a fix-up policy is live ─► resume at the fix-up
 //! in a module's text  ─► pop the module (it is wedged), then return the fault value from the call that entered it
-//! in no text by a wild call of a module ─► pop the module, then start the server again
+//! in no text by a wild call of a module ─► the same
+//! ... where the tables do not lead out  ─► pop the module, then start the server again
 //! anywhere else       ─► start the server again, with the fault in its thread block
 //! on a worker         ─► give the worker up; the module whose command it ran is wedged
 //! ```
@@ -17,33 +18,47 @@ use linker_core::{Errno as CoreErrno, Event, ModuleId, ModuleState, Va};
 use linker_space::look::{culprit, way_out};
 use linker_space::thread::{RESTARTS_MAX, Role};
 use sel4_sys::{seL4_Fault, seL4_MessageInfo, seL4_UserContext};
+use strata_protocol::fault::{FaultClass, FaultRow};
 use strata_protocol::{Errno, caps};
 
 /// A fault, as far as the linker server looks at it.
 #[derive(Clone, Copy, Debug)]
-struct Fault {
+pub struct Fault {
     /// 1 memory, 2 anything else ([`strata_protocol::domain::FaultRecord`]).
     kind: u64,
-    pc: u64,
-    address: u64,
-    status: u64,
+    row: FaultRow,
     /// A load or store, not a fetch.
     data: bool,
 }
 
 impl Fault {
+    /// A call that does not return: nothing has faulted.
+    pub const fn overrun(pc: u64) -> Self {
+        let row = FaultRow { class: FaultClass::Overrun, pc, address: 0, status: 0 };
+        Self { kind: 2, row, data: false }
+    }
+
     fn of(fault: &seL4_Fault) -> Self {
-        let other = |pc, status| Self { kind: 2, pc, address: 0, status, data: false };
+        let other = |class, pc, status| Self {
+            kind: 2,
+            row: FaultRow { class, pc, address: 0, status },
+            data: false,
+        };
         match fault {
-            seL4_Fault::NullFault => other(0, 0),
-            seL4_Fault::CapFault(fault) => other(fault.ip, fault.lookup_failure_type),
-            seL4_Fault::UnknownSyscall(fault) => other(fault.fault_ip, fault.syscall),
-            seL4_Fault::UserException(fault) => other(fault.fault_ip, fault.code),
+            seL4_Fault::NullFault => other(FaultClass::Other, 0, 0),
+            seL4_Fault::CapFault(fault) => other(FaultClass::Capability, fault.ip, fault.lookup_failure_type),
+            seL4_Fault::UnknownSyscall(fault) => other(FaultClass::Syscall, fault.fault_ip, fault.syscall),
+            seL4_Fault::UserException(fault) => {
+                other(FaultClass::of_exception(fault.number), fault.fault_ip, fault.number)
+            }
             seL4_Fault::VMFault(fault) => Self {
                 kind: 1,
-                pc: fault.ip,
-                address: fault.addr,
-                status: fault.fsr,
+                row: FaultRow {
+                    class: FaultClass::of_memory(fault.fsr),
+                    pc: fault.ip,
+                    address: fault.addr,
+                    status: fault.fsr,
+                },
                 data: fault.prefetch_fault == 0,
             },
         }
@@ -66,14 +81,14 @@ impl Linker<'_> {
             "thread {=u64} faults: kind {=u64} pc {=u64:#x} address {=u64:#x} status {=u64:#x}",
             number,
             fault.kind,
-            fault.pc,
-            fault.address,
-            fault.status
+            fault.row.pc,
+            fault.row.address,
+            fault.row.status
         );
-        if self.space.window.is_poisoned(fault.pc) {
+        if self.space.window.is_poisoned(fault.row.pc) {
             defmt::warn!("the address belonged to a module that was unloaded not long ago");
         }
-        let module = self.culprit(at, fault.pc);
+        let module = self.culprit(at, fault.row.pc);
         match self.space.threads[at].role {
             Role::Worker(_) => self.worker_faulted(at, module),
             Role::Server(_) => self.server_faulted(at, &fault, module),
@@ -84,7 +99,9 @@ impl Linker<'_> {
     /// it points to no text at all (a wild call), the innermost one that the thread is inside of.
     fn culprit(&mut self, at: usize, pc: u64) -> Option<ModuleId> {
         let not_base = |module: &ModuleId| *module != ModuleId::BASE;
-        if let Some(module) = self.link.inside(Va(pc)) {
+        // An address between two instructions is as wild as one outside of all text.
+        let executes = pc.is_multiple_of(4);
+        if let Some(module) = self.link.inside(Va(pc)).filter(|_| executes) {
             return Some(module.id()).filter(not_base);
         }
         culprit(self.objects, &self.space.threads[at], &sight!(self), self.scratch).ok().flatten()
@@ -92,20 +109,20 @@ impl Linker<'_> {
 
     /// The registers with which a thread that has faulted in a module's text goes on where the call returns that
     /// entered the module: the result is the fault value that the module's alias declares.
-    fn returning(&mut self, at: usize, module: ModuleId) -> Option<seL4_UserContext> {
+    pub fn returning(&mut self, at: usize, module: ModuleId) -> Option<seL4_UserContext> {
         let (thread, sight) = (&self.space.threads[at], sight!(self));
         let known = self.link.module(module).ok()?;
         let way = way_out(self.objects, thread, &sight, known, self.scratch).ok().flatten()?;
         let symbol = self.link.symbol(way.symbol)?;
         let value = symbol.stack().of(module)?.fault_value;
-        let registers = thread.returning(&way, value)?;
-        defmt::warn!(
-            "the call of {=str} returns {=u64:#x} to {=u64:#x}",
-            symbol.name.text(),
-            value,
-            way.exit.caller.pc
-        );
-        Some(registers)
+        thread.returning(&way, value)
+    }
+
+    /// Whether a thread that executes in a module's text could be made to return from it.
+    pub fn leads_out(&mut self, at: usize, module: ModuleId) -> bool {
+        let (thread, sight) = (&self.space.threads[at], sight!(self));
+        let Ok(known) = self.link.module(module) else { return false };
+        way_out(self.objects, thread, &sight, known, self.scratch).is_ok_and(|way| way.is_some())
     }
 
     /// A bus error under a layer that handles them: the access returns all ones and an error status.
@@ -118,12 +135,12 @@ impl Linker<'_> {
         if !fault.data || !self.link.modules().any(in_force) {
             return false;
         }
-        let Some(fixup) = self.base.fixup(fault.pc) else { return false };
+        let Some(fixup) = self.base.fixup(fault.row.pc) else { return false };
         let thread = &self.space.threads[at];
         let Ok(mut registers) = thread.registers(self.objects) else { return false };
         let block = thread.page.thread_block();
         block.bus_status.store(Errno::EIO.number(), Ordering::Relaxed);
-        block.bus_fault_address.store(fault.address, Ordering::Relaxed);
+        block.bus_fault_address.store(fault.row.address, Ordering::Relaxed);
         block.bus_error_count.fetch_add(1, Ordering::Relaxed);
         registers.pc = fixup;
         thread.write_registers(self.objects, &registers, true).is_ok()
@@ -147,8 +164,13 @@ impl Linker<'_> {
         }
     }
 
-    fn server_faulted(&mut self, at: usize, fault: &Fault, module: Option<ModuleId>) {
+    /// A driver server stands at a fault; `module` is to blame.
+    pub fn server_faulted(&mut self, at: usize, fault: &Fault, module: Option<ModuleId>) {
+        self.space.threads[at].fault = Some(fault.row);
         let registers = module.and_then(|module| self.returning(at, module));
+        if let Some(registers) = &registers {
+            defmt::warn!("its call returns {=u64:#x} to {=u64:#x}", registers.x0, registers.x30);
+        }
         let thread = &mut self.space.threads[at];
         if registers.is_none() && thread.restarts >= RESTARTS_MAX {
             defmt::error!("thread {=u32} has faulted too often and is stopped", thread.number);
@@ -156,9 +178,9 @@ impl Linker<'_> {
         }
         if registers.is_none() {
             let record = &thread.page.thread_block().fault;
-            record.pc.store(fault.pc, Ordering::Relaxed);
-            record.address.store(fault.address, Ordering::Relaxed);
-            record.status.store(fault.status, Ordering::Relaxed);
+            record.pc.store(fault.row.pc, Ordering::Relaxed);
+            record.address.store(fault.row.address, Ordering::Relaxed);
+            record.status.store(fault.row.status, Ordering::Relaxed);
             record.kind.store(fault.kind, Ordering::Relaxed);
         }
         if !thread.dead {

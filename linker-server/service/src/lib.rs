@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`start`] (from the start page to a link domain in service), [`linker`] (the state and
 //! the loop), [`requests`] and [`rows`] (what clients ask), [`turns`], [`load`] and [`commands`] (one
-//! at a time), [`caps`] (who may), [`faults`]; [`exits`], [`replies`], [`deadlines`],
+//! at a time), [`caps`] (who may), [`faults`] and [`budget`] (threads that do not come
+//! back), [`drivers`] (servers that leave and come back); [`exits`], [`replies`], [`deadlines`],
 //! [`store`], [`trust`] and [`explain`] serve them.
 #![no_std]
 #![cfg(target_arch = "aarch64")]
@@ -11,9 +12,11 @@
     reason = "a refusal is the answer that a client gets: made once a turn, passed on as it is"
 )]
 
+pub mod budget;
 pub mod caps;
 pub mod commands;
 pub mod deadlines;
+pub mod drivers;
 pub mod exits;
 pub mod explain;
 pub mod faults;

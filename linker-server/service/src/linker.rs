@@ -3,6 +3,7 @@
 //! **Invariant:** nothing here waits. A request is answered at once, or its reply capability is saved and
 //! it waits for its turn in a bounded queue; what a transaction waits for comes as a signal.
 
+use crate::budget::Watch;
 use crate::caps::Presented;
 use crate::deadlines::Deadlines;
 use crate::load::Planned;
@@ -95,6 +96,17 @@ pub enum Work {
         command: u32,
         /// Argument words.
         words: [u64; 4],
+        /// By whose leave.
+        caller: CapabilityId,
+    },
+    /// Stop a driver server.
+    Stop {
+        /// Its name.
+        name: ModuleName,
+        /// How long to wait for whom it serves.
+        drain_ms: u32,
+        /// Start it again at once.
+        again: bool,
         /// By whose leave.
         caller: CapabilityId,
     },
@@ -211,6 +223,8 @@ pub struct Linker<'a> {
     pub pops: Vec<ModuleId, MODULES_MAX>,
     /// Threads that go on once the module they faulted in is popped.
     pub parked: Vec<Parked, THREADS_MAX>,
+    /// Who has been running, and for how long.
+    pub watch: Watch,
     /// The steps of the turn under way.
     pub transaction: Transaction,
     /// The turn under way.
@@ -272,6 +286,7 @@ impl Linker<'_> {
             self.deadline(purpose, ticket);
         }
         self.exited();
+        self.beat();
     }
 
     /// Starts what waits for its turn, as long as nothing is under way.

@@ -71,6 +71,13 @@ impl Linker<'_> {
             Request::MapShared { name, page } => self.map_shared(badge, &name, page),
             Request::ReleaseShared { name } => self.release_shared(badge, &name),
             Request::LogRing { index } => self.log_ring(index),
+            Request::StopDriver { name, drain_ms, again } => {
+                if drain_ms > DRAIN_MS_MAX {
+                    return refuse(Errno::ERANGE, &name, "the deadline is longer than DRAIN_MS_MAX");
+                }
+                self.wait_for_turn(badge, Work::Stop { name, drain_ms, again, caller })
+            }
+            Request::StartDriver { name } => Answer::Now(self.start_server(&name)),
             Request::Derive { object, rights, quota } => self.derive(caller, &object, rights, quota),
             Request::Revoke { capability, rights } => {
                 let Some(rights) = CapRights::from_bits(rights) else {
@@ -88,7 +95,10 @@ impl Linker<'_> {
     fn wait_for_turn(&mut self, badge: u64, work: Work) -> Answer {
         let busy = |name: &str| refuse(Errno::EBUSY, name, "too many requests wait for their turn");
         let name = match &work {
-            Work::Load { name, .. } | Work::Unload { name, .. } | Work::Command { name, .. } => name.clone(),
+            Work::Load { name, .. }
+            | Work::Unload { name, .. }
+            | Work::Command { name, .. }
+            | Work::Stop { name, .. } => name.clone(),
             Work::Pop { .. } | Work::Revoke { .. } => ModuleName::default(),
         };
         let Some(owed) = self.replies.save(self.objects) else { return busy(&name) };
@@ -130,7 +140,10 @@ impl Linker<'_> {
 
     fn status(&self) -> Reply {
         let module = self.turn.as_ref().map(|turn| match &turn.work {
-            Work::Load { name, .. } | Work::Unload { name, .. } | Work::Command { name, .. } => name.clone(),
+            Work::Load { name, .. }
+            | Work::Unload { name, .. }
+            | Work::Command { name, .. }
+            | Work::Stop { name, .. } => name.clone(),
             Work::Pop { module } => self.name_of(*module),
             Work::Revoke { .. } => ModuleName::default(),
         });
@@ -154,11 +167,16 @@ impl Linker<'_> {
         if self.turn.is_none() {
             return refuse(Errno::ENOENT, "transaction", "nothing is under way");
         }
+        if matches!(self.turn.as_ref().map(|turn| &turn.work), Some(Work::Stop { .. })) {
+            self.give_up_stop(Errno::ECANCELED, "cancelled; everything is as before");
+            return Answer::Now(Reply::Done);
+        }
         self.tell(linker_core::Event::Cancel(CoreErrno::ECANCELED));
         Answer::Now(Reply::Done)
     }
 
-    fn server(&self, name: &str) -> Option<(u64, u64)> {
+    /// The endpoint of a driver server, and what it signals to its client.
+    pub fn server(&self, name: &str) -> Option<(u64, u64)> {
         let server = self.space.servers.iter().find(|server| server.name.as_str() == name)?;
         Some((server.endpoint, server.signal))
     }

@@ -7,6 +7,7 @@ use linker_space::look::{look, methods_agree};
 use linker_space::text::Text;
 use linker_space::thread::Role;
 use linker_space::worker::is_busy;
+use strata_protocol::domain::serving;
 use strata_protocol::linker::{self as protocol, Reply};
 use strata_protocol::store::Area;
 use strata_protocol::{Errno, ModuleName, Refusal, SymbolName};
@@ -182,6 +183,9 @@ impl Linker<'_> {
             thread: thread.number,
             state: match thread.role {
                 _ if thread.dead => protocol::ThreadState::Dead,
+                Role::Server(_) if block.serving.load(Ordering::Relaxed) == serving::STOPPED => {
+                    protocol::ThreadState::Stopped
+                }
                 Role::Worker(_) if !is_busy(thread) => protocol::ThreadState::Idle,
                 Role::Worker(_) | Role::Server(_) => protocol::ThreadState::Running,
             },
@@ -190,6 +194,8 @@ impl Linker<'_> {
             entry: entry.map_or_else(SymbolName::default, |symbol| SymbolName::cut(symbol.name.text())),
             restarts: thread.restarts,
             bus_errors: block.bus_error_count.load(Ordering::Relaxed),
+            layers_told: block.layers_told.load(Ordering::Relaxed),
+            fault: thread.fault,
         })
     }
 

@@ -156,6 +156,7 @@ pub fn start<'a>(
         let plan = ServerPlan { name: server.name, entry: server.entry, physical, size, irq };
         space.add_server(objects, &plan, &grants)?;
     }
+    space.start_watchdog(objects)?;
     let base_tables = base_tables(&base);
     if base_tables.is_none() {
         defmt::warn!("the base image has no unwind tables: stacks are scanned word by word");
@@ -188,6 +189,7 @@ pub fn start<'a>(
         queue: Queue::new(),
         pops: Vec::new(),
         parked: Vec::new(),
+        watch: crate::budget::Watch::NOBODY,
         transaction: Transaction::IDLE,
         turn: None,
         loads: 0,

@@ -32,6 +32,7 @@ impl Linker<'_> {
                 Work::Load { caller, .. }
                 | Work::Unload { caller, .. }
                 | Work::Command { caller, .. }
+                | Work::Stop { caller, .. }
                 | Work::Revoke { caller, .. } => Some(*caller),
                 Work::Pop { .. } => None,
             },
@@ -77,6 +78,11 @@ impl Linker<'_> {
             Work::Revoke { .. } => {
                 self.turn = Some(turn);
                 self.begin_revoke();
+                return;
+            }
+            Work::Stop { .. } => {
+                self.turn = Some(turn);
+                self.begin_stop();
                 return;
             }
         };
@@ -289,6 +295,7 @@ impl Linker<'_> {
         match commit(self.plan, self.link, &mut text) {
             Ok(()) => {
                 self.tell_exits(module);
+                self.tell_servers();
                 Event::Done
             }
             Err(error) => self.refuse(explain::commit(&name, &error)),
@@ -300,6 +307,7 @@ impl Linker<'_> {
         let mut text = Text::new(self.objects, self.space.spaces, &texts);
         revert(self.plan, self.link, &mut text);
         self.tell_exits(self.plan.module());
+        self.tell_servers();
         Event::Done
     }
 
@@ -419,7 +427,14 @@ impl Linker<'_> {
 
     /// A deadline has passed.
     pub fn deadline(&mut self, purpose: Purpose, ticket: u32) {
+        let stopping = matches!(self.turn.as_ref().map(|turn| &turn.work), Some(Work::Stop { .. }));
         match purpose {
+            Purpose::Sample => self.sample(),
+            Purpose::Look if stopping => self.ask_to_stop(),
+            Purpose::Drain if stopping => {
+                let why = "it is in the middle of a request; everything is as before";
+                self.give_up_stop(Errno::ETIMEDOUT, why);
+            }
             Purpose::Look => self.tell(Event::LookAgain),
             Purpose::Drain => self.tell(Event::Deadline { ticket }),
             Purpose::Command => {
@@ -473,9 +488,12 @@ impl Linker<'_> {
     /// The name that the turn is about.
     pub fn turn_name(&self) -> ModuleName {
         match self.turn.as_ref().map(|turn| &turn.work) {
-            Some(Work::Load { name, .. } | Work::Unload { name, .. } | Work::Command { name, .. }) => {
-                name.clone()
-            }
+            Some(
+                Work::Load { name, .. }
+                | Work::Unload { name, .. }
+                | Work::Command { name, .. }
+                | Work::Stop { name, .. },
+            ) => name.clone(),
             Some(Work::Pop { module }) => self.name_of(*module),
             Some(Work::Revoke { .. }) | None => ModuleName::default(),
         }
@@ -580,6 +598,7 @@ const fn core_errno(errno: Errno) -> CoreErrno {
         Errno::ENOTTY => CoreErrno::ENOTTY,
         Errno::ENOSPC => CoreErrno::ENOSPC,
         Errno::ERANGE => CoreErrno::ERANGE,
+        Errno::EAGAIN => CoreErrno::EAGAIN,
         Errno::ETIMEDOUT => CoreErrno::ETIMEDOUT,
         Errno::ENAMETOOLONG => CoreErrno::ENAMETOOLONG,
         Errno::ESTALE => CoreErrno::ESTALE,

@@ -9,8 +9,13 @@
 
 use crate::mirror::View;
 use crate::objects::{ObjectError, Objects, Operation, PAGE_BITS, PAGE_SIZE, Untyped, check};
-use crate::thread::{DOMAIN_CNODE_BITS, Recipe, Role, THREADS_MAX, Thread, command_page_of, make_thread};
+use crate::thread::{
+    DOMAIN_CNODE_BITS, Recipe, Role, THREAD_STRIDE, THREADS_AT, THREADS_MAX, Thread, command_page_of,
+    make_thread,
+};
 use crate::vspace::{Access, Pages, VSpaces, make_pages, make_tables, map, mirror, publish};
+use crate::watchdog;
+use core::sync::atomic::Ordering;
 use heapless::Vec;
 use linker_books::ledger::Account;
 use linker_books::window::Window;
@@ -22,7 +27,7 @@ use sel4_sys::api_object::{
 use sel4_sys::{
     seL4_ARM_VMAttributes, seL4_CPtr, seL4_CapRights, seL4_EndpointBits, seL4_NotificationBits, seL4_Word,
 };
-use strata_protocol::domain::{ServerStart, slot};
+use strata_protocol::domain::{ServerStart, server_signal, serving, slot};
 use strata_protocol::{ModuleName, caps, streams};
 
 /// First address of a link domain's window.
@@ -35,6 +40,8 @@ pub const LINKER_TEXT_AT: u64 = 0x1200_0000;
 pub const MODULES_AT: u64 = 0x1300_0000;
 /// One behind where modules end.
 pub const MODULES_END: u64 = 0x1700_0000;
+/// Where the watchdog's pages start: behind those of the threads, and mapped in the linker server only.
+pub const WATCHDOG_AT: u64 = THREADS_AT + THREADS_MAX as u64 * THREAD_STRIDE;
 /// Where devices start.
 pub const DEVICES_AT: u64 = 0x2000_0000;
 /// Address space of one device.
@@ -49,7 +56,7 @@ pub const SERVERS_MAX: usize = 8;
 pub const SEGMENTS_MAX: usize = 8;
 
 /// The badge of a device's interrupts on its server's notification.
-pub const IRQ_BADGE: u64 = caps::signal::FIRST;
+pub const IRQ_BADGE: u64 = server_signal::INTERRUPT;
 /// The badge of "something has arrived" on a driver server's signal to its client.
 pub const ARRIVED_BADGE: u64 = caps::signal::FIRST << 8;
 
@@ -146,6 +153,10 @@ pub struct Server {
     pub signal: seL4_CPtr,
     /// Its thread.
     pub thread: u32,
+    /// Signals it that layers have come or gone; none where it has no device.
+    pub layers: Option<seL4_CPtr>,
+    /// Its interrupt's handler, and what that signals.
+    pub interrupt: Option<(seL4_CPtr, seL4_CPtr)>,
 }
 
 /// The kernel objects of a link domain.
@@ -359,6 +370,11 @@ impl DomainSpace {
             start.physical = plan.physical;
             start.size = plan.size;
         }
+        let layers = match plan.physical {
+            0 => None,
+            _ => Some(objects.mint(own, write, server_signal::LAYERS, account)?),
+        };
+        let mut interrupt = None;
         if plan.irq != 0 {
             let handler = grants.irq(plan.irq).ok_or(DomainError::NoInterrupt(plan.irq))?;
             objects.copy_into(self.cnode, first + 3, DOMAIN_CNODE_BITS, handler, all)?;
@@ -366,11 +382,50 @@ impl DomainSpace {
             let badged = objects.mint(own, write, IRQ_BADGE, account)?;
             let error = objects.ipc.seL4_IRQHandler_SetNotification(handler, badged);
             check(Operation::Interrupt, error)?;
+            interrupt = Some((handler, badged));
         }
         thread.start(objects, start)?;
-        let server = Server { name: ModuleName::cut(plan.name), endpoint, signal, thread: number };
+        let name = ModuleName::cut(plan.name);
+        let server = Server { name, endpoint, signal, thread: number, layers, interrupt };
         self.servers.push(server).map_err(|_| DomainError::TooMany)?;
         self.threads.push(thread).map_err(|_| DomainError::TooMany)
+    }
+
+    /// Gives a driver server its interrupt, or takes it away: the kernel masks it when it comes next, and tells nobody.
+    ///
+    /// # Errors
+    /// [`ObjectError::Kernel`].
+    pub fn set_interrupt(&self, objects: &mut Objects, name: &str, on: bool) -> Result<(), ObjectError> {
+        let server = self.servers.iter().find(|server| server.name.as_str() == name);
+        let Some((handler, signal)) = server.and_then(|server| server.interrupt) else { return Ok(()) };
+        if !on {
+            return check(Operation::Interrupt, objects.ipc.seL4_IRQHandler_Clear(handler));
+        }
+        check(Operation::Interrupt, objects.ipc.seL4_IRQHandler_SetNotification(handler, signal))?;
+        // What came meanwhile comes again.
+        check(Operation::Interrupt, objects.ipc.seL4_IRQHandler_Ack(handler))
+    }
+
+    /// Starts a driver server that was stopped, with its interrupt, its endpoint and its notifications as they were.
+    ///
+    /// # Errors
+    /// [`ObjectError::Kernel`].
+    pub fn start_again(&mut self, objects: &mut Objects, name: &str) -> Result<(), ObjectError> {
+        self.set_interrupt(objects, name, true)?;
+        let server = self.servers.iter().find(|server| server.name.as_str() == name);
+        let Some(thread) = server.and_then(|server| self.threads.get_mut(server.thread as usize)) else {
+            return Ok(());
+        };
+        thread.page.thread_block().serving.store(serving::STARTING, Ordering::Release);
+        thread.start_again(objects)
+    }
+
+    /// Makes the linker server's watchdog and starts it.
+    ///
+    /// # Errors
+    /// [`ObjectError`].
+    pub fn start_watchdog(&self, objects: &mut Objects) -> Result<(), ObjectError> {
+        watchdog::start(objects, self.spaces, self.untyped, self.account)
     }
 
     /// Makes and starts a worker.

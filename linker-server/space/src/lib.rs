@@ -3,7 +3,8 @@
 //! Reading order: [`objects`] (untyped memory, slots, charges), [`vspace`] (the link domain's address
 //! space and its mirror), [`mirror`] (reading and writing through it), [`thread`] (threads and how to
 //! look at them), [`domain`] (all of that as one link domain), [`text`] (patching), [`module`] and
-//! [`shared`] (the memory of a module), [`worker`] (its commands), [`look`] (who is inside of it).
+//! [`shared`] (the memory of a module), [`worker`] (its commands), [`look`] (who is inside of it),
+//! [`watchdog`] (that nobody starves the linker server).
 #![no_std]
 #![cfg(target_arch = "aarch64")]
 
@@ -18,4 +19,5 @@ pub mod shared;
 pub mod text;
 pub mod thread;
 pub mod vspace;
+pub mod watchdog;
 pub mod worker;

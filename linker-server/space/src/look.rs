@@ -12,7 +12,7 @@ use core::ops::Range;
 use heapless::Vec;
 use linker_core::{LinkDomain, MODULES_MAX, Module, ModuleId, SymbolId, Va};
 use linker_unwind::verdict::{scanned, walked};
-use linker_unwind::{Code, Exit, Inside, Place, Record, Scratch, Snapshot, Tables, Watched};
+use linker_unwind::{Code, End, Exit, Inside, Place, Record, Scratch, Snapshot, Tables, Walk, Watched};
 use sel4_sys::seL4_UserContext;
 use strata_protocol::domain::SHADOW_DEPTH_MAX;
 
@@ -142,6 +142,47 @@ pub fn culprit(
     held(objects, thread, |snapshot| innermost(sight, snapshot, scratch).map(|(module, _)| module))
 }
 
+/// Entrances of one thread that are told apart.
+pub const ENTRANCES_MAX: usize = 16;
+
+/// A call into a module that has not returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entrance {
+    /// Which module.
+    pub module: ModuleId,
+    /// The stack pointer of who called: the same for as long as that call lasts.
+    pub sp: u64,
+}
+
+/// The entrances that a thread has not left, the outermost first; `None` where the tables do not tell all of them.
+///
+/// # Errors
+/// [`ObjectError`].
+pub fn entrances(
+    objects: &mut Objects,
+    thread: &Thread,
+    sight: &Sight<'_>,
+    scratch: &mut Scratch,
+) -> Result<Option<Vec<Entrance, ENTRANCES_MAX>>, ObjectError> {
+    raised(objects, |objects| {
+        held(objects, thread, |snapshot| {
+            let mut found: Vec<Entrance, ENTRANCES_MAX> = Vec::new();
+            let mut within = None;
+            let mut walk = Walk::lenient(sight, snapshot, scratch);
+            for frame in &mut walk {
+                let module = sight.link.inside(Va(frame.at())).map(Module::id);
+                let module = module.filter(|module| *module != ModuleId::BASE);
+                if let Some(left) = within.filter(|_| within != module) {
+                    found.push(Entrance { module: left, sp: frame.sp }).ok()?;
+                }
+                within = module;
+            }
+            found.reverse();
+            (walk.end() == End::Root && within.is_none()).then_some(found)
+        })
+    })
+}
+
 /// Where and as what the call returns whose callee has faulted.
 #[derive(Clone, Copy, Debug)]
 pub struct Return {
@@ -171,7 +212,8 @@ pub fn way_out(
     held(objects, thread, |snapshot| {
         let exit = linker_unwind::exit(sight, snapshot, &text, scratch)?;
         let caller = Va(exit.caller.pc);
-        let by_gate = link.gate_word(caller).and_then(|(gate, _)| link.gate(gate)).map(|(_, symbol)| symbol);
+        let gate_of = |at| link.gate_word(at).and_then(|(gate, _)| link.gate(gate)).map(|(_, symbol)| symbol);
+        let by_gate = gate_of(Va(registers.pc)).or_else(|| gate_of(caller));
         let by_site = link.entrance(module.id(), caller);
         let mut implemented = link.implemented(module.id(), Va(exit.function));
         let symbol = match (implemented.next(), implemented.next()) {

@@ -9,6 +9,7 @@ use linker_books::slots::{OutOfSlots, Slots};
 use linker_books::{BLOCK_BITS_MIN, SLOTS_MAX};
 use sel4_sys::api_object::{seL4_ARM_SmallPageObject, seL4_UntypedObject};
 use sel4_sys::{seL4_CPtr, seL4_CapRights, seL4_Error, seL4_IPCBuffer, seL4_Word, seL4_WordBits};
+use strata_protocol::caps;
 
 /// All CPtrs of the linker server resolve at this depth: its CNode's guard fills the word.
 pub const DEPTH: u8 = {
@@ -124,6 +125,7 @@ pub struct Objects {
     buddy: &'static mut Buddy,
     ledger: Ledger,
     trial: Trial,
+    rest: seL4_Word,
 }
 
 /// Whether a step is to fail, so that a case can see every way back.
@@ -154,7 +156,25 @@ impl Objects {
             buddy,
             ledger: Ledger::new(),
             trial: Trial::Forbidden,
+            rest: caps::priority::LINKER,
         }
+    }
+
+    /// Sets the priority at which the linker server waits and works.
+    ///
+    /// # Errors
+    /// [`ObjectError::Kernel`].
+    pub fn rest_at(&mut self, priority: seL4_Word) -> Result<(), ObjectError> {
+        let own = caps::slot::TCB;
+        check(Operation::Priority, self.ipc.seL4_TCB_SetPriority(own, own, priority))?;
+        self.rest = priority;
+        Ok(())
+    }
+
+    /// The priority that was set last.
+    #[must_use]
+    pub const fn resting_priority(&self) -> seL4_Word {
+        self.rest
     }
 
     /// Takes the untyped object that everything is carved from.

@@ -15,6 +15,7 @@ use linker_unwind::Registers;
 use sel4_sys::api_object::seL4_TCBObject;
 use sel4_sys::{seL4_CNode_CapData, seL4_CPtr, seL4_TCBBits, seL4_UserContext, seL4_Word};
 use strata_protocol::domain::{SHADOW_RECORD_SIZE, ServerStart, THREAD_BLOCK_SIZE};
+use strata_protocol::fault::FaultRow;
 use strata_protocol::{ModuleName, caps};
 
 /// The most threads of one link domain.
@@ -64,6 +65,8 @@ pub struct Thread {
     start: ServerStart,
     /// Restarts after faults.
     pub restarts: u32,
+    /// Its last fault that took no fix-up.
+    pub fault: Option<FaultRow>,
     /// Whether it is stopped for good.
     pub dead: bool,
 }
@@ -171,6 +174,7 @@ pub fn make_thread(
         entry: recipe.entry,
         start: ServerStart::default(),
         restarts: 0,
+        fault: None,
         dead: false,
     })
 }
@@ -192,10 +196,8 @@ impl Thread {
     /// [`ObjectError::Kernel`].
     pub fn restart(&mut self, objects: &mut Objects) -> Result<(), ObjectError> {
         self.restarts += 1;
-        let block = self.page.thread_block();
-        block.shadow_top.store(block.shadow_base.load(Ordering::Relaxed), Ordering::Relaxed);
-        block.run.store(self.restarts, Ordering::Relaxed);
-        self.enter(objects)
+        self.page.thread_block().run.store(self.restarts, Ordering::Relaxed);
+        self.start_again(objects)
     }
 
     fn enter(&mut self, objects: &mut Objects) -> Result<(), ObjectError> {
@@ -212,6 +214,35 @@ impl Thread {
             ..seL4_UserContext::default()
         };
         self.write_registers(objects, &registers, true)
+    }
+
+    /// Starts the thread anew after it was stopped on request: as [`Thread::restart`], but no fault is counted.
+    ///
+    /// # Errors
+    /// [`ObjectError::Kernel`].
+    pub fn start_again(&mut self, objects: &mut Objects) -> Result<(), ObjectError> {
+        let block = self.page.thread_block();
+        block.shadow_top.store(block.shadow_base.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.enter(objects)
+    }
+
+    /// Its program counter: the system call's, for a thread that is blocked.
+    ///
+    /// # Errors
+    /// [`ObjectError::Kernel`].
+    pub fn pc(&self, objects: &mut Objects) -> Result<u64, ObjectError> {
+        let mut registers = seL4_UserContext::default();
+        let error = objects.ipc.seL4_TCB_ReadRegisters(self.tcb, 0, 0, 1, &mut registers);
+        check(Operation::Registers, error)?;
+        Ok(registers.pc)
+    }
+
+    /// Keeps the thread from running until its registers are written. A thread that is not blocked loses nothing by it.
+    ///
+    /// # Errors
+    /// [`ObjectError::Kernel`].
+    pub fn suspend(&self, objects: &mut Objects) -> Result<(), ObjectError> {
+        check(Operation::Configure, objects.ipc.seL4_TCB_Suspend(self.tcb))
     }
 
     /// The thread's registers, without stopping it.
@@ -291,7 +322,7 @@ impl Thread {
     /// [`ObjectError::Kernel`].
     pub fn stop(&mut self, objects: &mut Objects) -> Result<(), ObjectError> {
         self.dead = true;
-        check(Operation::Configure, objects.ipc.seL4_TCB_Suspend(self.tcb))
+        self.suspend(objects)
     }
 
     /// Its stack.
@@ -358,15 +389,11 @@ pub fn raised<T>(
     objects: &mut Objects,
     look: impl FnOnce(&mut Objects) -> Result<T, ObjectError>,
 ) -> Result<T, ObjectError> {
-    set_priority(objects, caps::priority::RAISED)?;
+    let rest = objects.resting_priority();
+    objects.rest_at(caps::priority::RAISED)?;
     let result = look(objects);
-    set_priority(objects, caps::priority::LINKER)?;
+    objects.rest_at(rest)?;
     result
-}
-
-fn set_priority(objects: &mut Objects, priority: seL4_Word) -> Result<(), ObjectError> {
-    let own = caps::slot::TCB;
-    check(Operation::Priority, objects.ipc.seL4_TCB_SetPriority(own, own, priority))
 }
 
 const fn bits_of(bits: seL4_Word) -> u8 {

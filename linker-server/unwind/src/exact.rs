@@ -93,6 +93,17 @@ pub fn is_exact<C: Code>(code: &C, function: &Function<'_>, at: u64, scratch: &m
     index.is_some_and(|index| index < count && agrees(scratch, index))
 }
 
+/// Whether the instructions of the function speak against the row for `at`. What no path is seen to reach, such as the
+/// cases of a jump table, is not refuted; nor is anything in a function that is too long to be followed.
+#[must_use]
+pub fn is_refuted<C: Code>(code: &C, function: &Function<'_>, at: u64, scratch: &mut Scratch) -> bool {
+    let index = at.checked_sub(function.start).and_then(|distance| usize::try_from(distance / 4).ok());
+    let Some(count) = follow(code, function, scratch) else { return false };
+    index.is_none_or(|index| {
+        index >= count || scratch.known[index] != Known::Unseen && !agrees(scratch, index)
+    })
+}
+
 /// Calls `each` with the address of every instruction whose row is not borne out, and whether the instruction before
 /// it is a call; `None` where nothing of the function can be told, because it is too long or branches too much.
 pub fn inexact<C: Code>(

@@ -43,6 +43,8 @@ pub use walk::{End, Walk};
 
 /// Frames of one walk. A deeper stack is scanned from there on.
 pub const FRAMES_MAX: usize = 64;
+/// Frames of the walk out of a call that has faulted: endless recursion fills a stack of 16 KiB with frames of 16 bytes.
+pub const EXIT_FRAMES_MAX: usize = 1024;
 /// Instructions of a function whose table is checked against them. The table of a longer function is not trusted in
 /// the innermost frame.
 pub const FUNCTION_WORDS_MAX: usize = 1024;

@@ -24,33 +24,62 @@ pub enum End {
     },
 }
 
+/// When a row is used for the innermost frame.
+enum Trust<'s> {
+    /// When the function's instructions bear it out.
+    Exact(&'s mut Scratch),
+    /// When they do not speak against it.
+    NotRefuted(&'s mut Scratch),
+    /// Always.
+    All,
+}
+
 /// The frames of a thread, the innermost first. [`Walk::end`] tells how it ended.
 pub struct Walk<'a, 's, C, M> {
     code: &'a C,
     snapshot: &'a Snapshot<'a, M>,
     records: &'a [Record],
-    scratch: Option<&'s mut Scratch>,
+    trust: Trust<'s>,
     next: Option<Frame>,
     count: usize,
+    frames_max: usize,
     end: End,
 }
 
 impl<'a, 's, C: Code, M: Memory> Walk<'a, 's, C, M> {
     /// A walk that does not trust the table of the innermost function where its instructions do not bear it out.
     pub fn new(code: &'a C, snapshot: &'a Snapshot<'a, M>, scratch: &'s mut Scratch) -> Self {
-        Self::begin(code, snapshot, Some(scratch))
+        Self::begin(code, snapshot, Trust::Exact(scratch))
+    }
+
+    /// A walk that trusts the table of the innermost function where its instructions do not speak against it, and frame
+    /// pointers in outer frames: for questions of which nothing worse than a wrong answer depends.
+    pub fn lenient(code: &'a C, snapshot: &'a Snapshot<'a, M>, scratch: &'s mut Scratch) -> Self {
+        Self::begin(code, snapshot, Trust::NotRefuted(scratch))
+    }
+
+    /// The same from a frame on, of `frames_max` frames at most.
+    pub(crate) fn out_of(
+        code: &'a C,
+        snapshot: &'a Snapshot<'a, M>,
+        frame: Frame,
+        scratch: &'s mut Scratch,
+        frames_max: usize,
+    ) -> Self {
+        Self { next: Some(frame), frames_max, ..Self::lenient(code, snapshot, scratch) }
     }
 
     /// A walk that trusts every table: for a frame that stands at an instruction of which nothing worse than a wrong
     /// answer depends.
     pub fn trusting(code: &'a C, snapshot: &'a Snapshot<'a, M>) -> Self {
-        Self::begin(code, snapshot, None)
+        Self::begin(code, snapshot, Trust::All)
     }
 
-    fn begin(code: &'a C, snapshot: &'a Snapshot<'a, M>, scratch: Option<&'s mut Scratch>) -> Self {
+    fn begin(code: &'a C, snapshot: &'a Snapshot<'a, M>, trust: Trust<'s>) -> Self {
         let next = Some(Frame::innermost(&snapshot.registers));
         let end = End::Lost { from: snapshot.registers.sp, innermost: true };
-        Self { code, snapshot, records: snapshot.records, scratch, next, count: 0, end }
+        let records = snapshot.records;
+        Self { code, snapshot, records, trust, next, count: 0, frames_max: FRAMES_MAX, end }
     }
 
     /// How the walk ended; meaningful once it is over.
@@ -71,13 +100,17 @@ impl<'a, 's, C: Code, M: Memory> Walk<'a, 's, C, M> {
     fn caller_by_table(&mut self, frame: &Frame, tables: tables::Tables<'_>) -> Option<Frame> {
         let function = tables.function(frame.at())?;
         let row = function.row(frame.at())?;
-        if frame.innermost
-            && let Some(scratch) = self.scratch.as_deref_mut()
-            && !exact::is_exact(self.code, &function, frame.pc, scratch)
-        {
+        let trusted = match &mut self.trust {
+            _ if !frame.innermost => true,
+            Trust::Exact(scratch) => exact::is_exact(self.code, &function, frame.pc, scratch),
+            Trust::NotRefuted(scratch) => !exact::is_refuted(self.code, &function, frame.pc, scratch),
+            Trust::All => true,
+        };
+        if !trusted {
             return None;
         }
-        step(frame, &row, self.snapshot)
+        let lenient = matches!(self.trust, Trust::NotRefuted(_));
+        step(frame, &row, self.snapshot, lenient)
     }
 
     fn caller_of_gate(&mut self, frame: &Frame, word: usize) -> Option<Frame> {
@@ -99,7 +132,7 @@ impl<C: Code, M: Memory> Iterator for Walk<'_, '_, C, M> {
         let frame = self.next.take()?;
         self.count += 1;
         self.end = End::Lost { from: frame.sp, innermost: frame.innermost };
-        let caller = if self.count < FRAMES_MAX { self.caller(&frame) } else { None };
+        let caller = if self.count < self.frames_max { self.caller(&frame) } else { None };
         match caller {
             Some(caller) if caller.pc == 0 => self.end = End::Root,
             Some(caller) => self.next = Some(caller),
@@ -115,13 +148,14 @@ fn return_to(frame: &Frame, pc: u64, sp: u64) -> Frame {
 }
 
 /// The caller's frame by a row of a table; `None` where the row leads nowhere that can be right.
-pub fn step<M: Memory>(frame: &Frame, row: &Row, snapshot: &Snapshot<'_, M>) -> Option<Frame> {
-    // A frame address from another register than SP is as right as what that register holds, and inner frames may
-    // have saved it where a table is wrong.
+///
+/// A frame address from another register than SP is as right as what that register holds, and inner frames may have saved
+/// it where a table is wrong: it counts in the innermost frame, and `lenient`ly in others.
+fn step<M: Memory>(frame: &Frame, row: &Row, snapshot: &Snapshot<'_, M>, lenient: bool) -> Option<Frame> {
     let base = if row.from_stack_pointer() {
         frame.sp
     } else {
-        frame.x.get(usize::from(row.register)).copied().filter(|_| frame.innermost)?
+        frame.x.get(usize::from(row.register)).copied().filter(|_| frame.innermost || lenient)?
     };
     let sp = base.checked_add_signed(row.offset)?;
     // Calls go inwards to lower addresses, and a function that has called has a frame.

@@ -8,7 +8,7 @@
 mod support;
 
 use linker_unwind::verdict::{scanned, verdict, walked};
-use linker_unwind::{End, Method, Scratch, exit};
+use linker_unwind::{Code, End, Method, Scratch, exit};
 use support::{BASE, Image, MODULE, Machine, Step, World, branch};
 
 const RET: u32 = 0xd65f_03c0;
@@ -195,7 +195,7 @@ fn a_faulting_call_finds_its_caller_with_its_registers() {
     let mut scratch = Box::new(Scratch::EMPTY);
     let mut machine = Machine::new(main);
     let mut before = machine.registers;
-    let mut faults = 0;
+    let (mut faults, mut wild) = (0, 0);
     loop {
         let snapshot = machine.snapshot();
         let inside = world.module.contains(machine.registers.pc);
@@ -209,12 +209,24 @@ fn a_faulting_call_finds_its_caller_with_its_registers() {
             assert_eq!((way.caller.pc, way.caller.sp), (before.pc + 4, before.sp));
             assert_eq!(way.caller.x[19..30], before.x[19..30]);
             faults += 1;
+            let pc = machine.registers.pc;
+            let calls = world.instruction(pc).is_some_and(|word| word >> 26 == 0x25);
+            for nowhere in [0, 0x4000, pc + 2] {
+                // The same call, had it gone to where no instruction is: nothing has been executed there.
+                let mut snapshot = machine.snapshot();
+                snapshot.registers.pc = nowhere;
+                snapshot.registers.x[30] = if calls { pc + 4 } else { 0x8000 };
+                let wild_way = exit(&world, &snapshot, &watched, &mut scratch);
+                assert_eq!(wild_way, calls.then_some(way), "a wild call to {nowhere:#x} from {pc:#x}");
+                wild += usize::from(calls);
+            }
         }
         if !machine.step(&world) {
             break;
         }
     }
     assert!(faults > 20, "only {faults} moments in the module");
+    assert!(wild > 8, "only {wild} wild calls");
 }
 
 #[test]

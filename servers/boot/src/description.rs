@@ -2,7 +2,9 @@
 //!
 //! A server's power can be read off its line in [`SERVERS`]. The root task only follows the table.
 
-use strata_protocol::caps::{linker_badge, linker_signal, log_signal, priority, slot, timer_signal};
+use strata_protocol::caps::{
+    LINKER_CNODE_BITS, linker_badge, linker_signal, log_signal, priority, slot, timer_signal,
+};
 use strata_protocol::start::region;
 use strata_protocol::store::UPLOAD_SIZE;
 use strata_protocol::streams;
@@ -271,7 +273,7 @@ const LINKER: Server = Server {
     stream: streams::LINKER,
     priority: priority::LINKER,
     mcp: priority::RAISED,
-    cnode_bits: 14,
+    cnode_bits: LINKER_CNODE_BITS,
     stack_pages: 64,
     bound: true,
     capabilities: &[
@@ -283,6 +285,8 @@ const LINKER: Server = Server {
         Capability::AsidPool,
         LOG,
         Capability::Signal { owner: Owner::Timer, badge: timer_signal::LOOK, slot: slot::TIMER_SIGNAL },
+        // For its watchdog: the linker server itself waits for nobody.
+        call(Owner::Timer, streams::LINKER as u64, slot::TIMER),
         Capability::Untyped { bits: 26, slot: 32 },
         // The hole is where nothing answers: its driver is there to be read from in vain.
         Capability::Devices { names: &["uart", "rtc", "spi", "hole"], slot: 33 },

@@ -92,6 +92,7 @@ fn exchange(
             Failure::format(what, device, errno, why)
         }
         Errno::ERANGE => Failure::new(what, device, errno, "the device has no register there"),
+        Errno::EAGAIN => Failure::new(what, device, errno, "the driver server is restarting; ask again"),
         Errno::ENODEV => Failure::new(what, device, errno, "the driver has found no device"),
         Errno::ENOSYS => Failure::new(what, device, errno, "the device's driver does not know this request"),
         _ => Failure::new(what, device, errno, "the driver refused"),

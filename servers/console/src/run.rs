@@ -1,11 +1,13 @@
 //! Carries out commands.
 
-use console_shell::command::{Command, HELP};
+use console_shell::command::{Command, Driver, HELP};
 use console_shell::table::Row;
 use console_shell::{Failure, Word};
 use strata_protocol::capability::{CapRow, ReceiptRow};
 use strata_protocol::caps::slot;
-use strata_protocol::linker::{AliasRow, DomainRow, LedgerRow, ModuleRow, Reply, Request, ThreadRow};
+use strata_protocol::linker::{
+    AliasRow, DRAIN_MS_DEFAULT, DomainRow, LedgerRow, ModuleRow, Reply, Request, ThreadRow,
+};
 use strata_protocol::wire::Frame;
 use strata_protocol::{Errno, ModuleName, root, store};
 use strata_runtime::ipc::{call, put};
@@ -42,6 +44,17 @@ pub(crate) fn run(session: &mut Session, trace: &mut Trace, command: Command) ->
             Ok(())
         }
         Command::ModLoad { name, domain, with } => load(session, name, domain, &with),
+        Command::Driver { what, name } => {
+            let (drain_ms, again) = (DRAIN_MS_DEFAULT, what == Driver::Restart);
+            let (request, done) = match what {
+                Driver::Start => (Request::StartDriver { name: name.clone() }, "started"),
+                Driver::Stop => (Request::StopDriver { name: name.clone(), drain_ms, again }, "stopped"),
+                Driver::Restart => (Request::StopDriver { name: name.clone(), drain_ms, again }, "restarted"),
+            };
+            session.ask("driver", &request)?;
+            session.line(format_args!("{name}: {done}"));
+            Ok(())
+        }
         Command::Caps => {
             let row = |reply| if let Reply::CapabilityRow(row) = reply { Some(row) } else { None };
             list::<CapRow>(session, "caps", |index| Request::Capability { index }, row)

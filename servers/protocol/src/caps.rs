@@ -40,6 +40,9 @@ pub mod slot {
     pub const FIRST_FREE: u64 = 64;
 }
 
+/// Slots of the linker server's CNode as a power of two.
+pub const LINKER_CNODE_BITS: u8 = 14;
+
 /// Badge bits of signals.
 ///
 /// A thread with a bound notification receives signals and requests at one place and tells them apart by the badge
@@ -63,6 +66,8 @@ pub mod linker_signal {
     pub const WORKER_DONE: u64 = super::signal::FIRST << 1;
     /// A thread has left a module that is leaving.
     pub const EXIT: u64 = super::signal::FIRST << 2;
+    /// The watchdog: time for a look at who has been running.
+    pub const BEAT: u64 = super::signal::FIRST << 3;
 }
 
 /// Badge bits of the log server's notification.
@@ -102,6 +107,8 @@ pub mod priority {
     pub const RAISED: u64 = 254;
     /// The timer server.
     pub const TIMER: u64 = 240;
+    /// The linker server's watchdog: above driver servers, so that one that loops does not keep it from its work.
+    pub const WATCHDOG: u64 = 230;
     /// Driver servers.
     pub const DRIVER: u64 = 200;
     /// The linker server.
@@ -121,4 +128,5 @@ pub mod priority {
 }
 
 const _: () = assert!(priority::WORKER < priority::LINKER && priority::LINKER < priority::DRIVER);
-const _: () = assert!(priority::DRIVER < priority::TIMER && priority::TIMER < priority::RAISED);
+const _: () = assert!(priority::DRIVER < priority::WATCHDOG && priority::WATCHDOG < priority::TIMER);
+const _: () = assert!(priority::TIMER < priority::RAISED);

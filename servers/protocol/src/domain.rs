@@ -72,8 +72,16 @@ pub struct ThreadBlock {
     pub module_words: [AtomicU64; 8],
     /// Where the call returns to that a layer is serving, for layers that record it: written at their entrances.
     pub caller: AtomicU64,
+    /// Requests and signals that a driver server has taken: while it stays the same, so does the request.
+    pub served: AtomicU64,
+    /// How often a driver server was told that layers over its interface have come or gone.
+    pub layers_told: AtomicU64,
+    /// Whether a driver server is in service: one of [`serving`].
+    pub serving: AtomicU32,
     /// Unused.
-    pub reserved2: [AtomicU64; 6],
+    pub reserved1: AtomicU32,
+    /// Unused.
+    pub reserved2: [AtomicU64; 3],
 }
 
 const _: () = assert!(core::mem::offset_of!(ThreadBlock, shadow_top) == SHADOW_TOP_OFFSET);
@@ -81,6 +89,24 @@ const _: () = assert!(core::mem::offset_of!(ThreadBlock, ipc_buffer) == IPC_BUFF
 const _: () = assert!(core::mem::offset_of!(ThreadBlock, bus_status) == BUS_STATUS_OFFSET);
 const _: () = assert!(core::mem::offset_of!(ThreadBlock, caller) == CALLER_OFFSET);
 const _: () = assert!(core::mem::size_of::<ThreadBlock>() == THREAD_BLOCK_SIZE);
+
+/// States of a driver server ([`ThreadBlock::serving`]).
+pub mod serving {
+    /// It serves.
+    pub const IN_SERVICE: u32 = 0;
+    /// It has left its device; a stand-in answers EAGAIN.
+    pub const STOPPED: u32 = 1;
+    /// It is started again: it has to answer whom the stand-in has left.
+    pub const STARTING: u32 = 2;
+}
+
+/// Badge bits of a driver server's notification.
+pub mod server_signal {
+    /// Its interrupt.
+    pub const INTERRUPT: u64 = crate::caps::signal::FIRST;
+    /// Layers over its interface have come or gone.
+    pub const LAYERS: u64 = crate::caps::signal::FIRST << 1;
+}
 
 /// Module commands (the first argument of a module's entry).
 pub mod command {

@@ -2,7 +2,8 @@
 //!
 //! Driver messages are raw words, not postcard: the label is the operation, message registers 0 to 3 the arguments,
 //! so that short requests stay in registers. The answer's label is 0 or an errno number; after a restart of the
-//! server the answer is EFAULT with the faulting address, program counter and status in registers 0 to 2.
+//! server the answer is EFAULT with the faulting address, program counter and status in registers 0 to 2. EAGAIN says that the server is being
+//! restarted: the same endpoint will be served again.
 
 /// Read a register: width in bytes, offset → value, status. Status is 0, or the errno number of a bus error that a
 /// layer has handled (the value is then all ones).
@@ -12,6 +13,10 @@ pub const BUS_WRITE: u64 = 2;
 /// Read the same register several times and compare: width, offset, count, mask → first value, number of reads whose
 /// value under the mask differed from the first.
 pub const BUS_CHECK: u64 = 3;
+
+/// Every class, from the linker server alone (its messages carry no badge): leave the device, and let a stand-in answer
+/// EAGAIN until the server is started again. No answer is sent.
+pub const SERVER_STOP: u64 = 4;
 
 /// UART class: write bytes. Register 0 is the length; the bytes follow from register 1, eight a word, little endian.
 /// Answered when all bytes are in the device's queue; one request is contiguous on the line.

@@ -75,6 +75,8 @@ errno! {
     ENOSPC = 28,
     /// A number is out of range.
     ERANGE = 34,
+    /// The driver server is being restarted; ask again.
+    EAGAIN = 35,
     /// The deadline has passed; everything is as before.
     ETIMEDOUT = 60,
     /// The name is longer than its bound.

@@ -2,7 +2,7 @@
 //! clients, modules and the host.
 //!
 //! Reading order: [`message`] (how a value becomes message words), then one file for each service
-//! ([`linker`], [`store`], [`timer`], [`driver`], [`root`]), then the pages that two address spaces share
+//! ([`linker`] and [`fault`], [`store`], [`timer`], [`driver`], [`root`]), then the pages that two address spaces share
 //! ([`start`], [`domain`], [`logring`]), then what leaves the machine ([`wire`], [`archive`]).
 //!
 //! **Invariant:** nothing here interprets a byte that a peer wrote without checking it; every decoder is total.
@@ -15,6 +15,7 @@ pub mod caps;
 pub mod domain;
 pub mod driver;
 pub mod errno;
+pub mod fault;
 pub mod linker;
 pub mod logring;
 pub mod message;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capability::{CapObject, CapQuota, CapRow, ReceiptRow};
 use crate::errno::Refusal;
+use crate::fault::FaultRow;
 use crate::store::ImageRef;
 use crate::text::{DetailText, ModuleName, SymbolName};
 
@@ -126,6 +127,21 @@ pub enum Request {
     LogRing {
         /// The position.
         index: u32,
+    },
+    /// Stops a driver server: its interrupt is taken away, it leaves its device, and a stand-in answers its clients with
+    /// EAGAIN. Answered when it has left, or when everything is as before.
+    StopDriver {
+        /// Its name.
+        name: ModuleName,
+        /// How long to wait until it has answered whom it serves, in milliseconds; at most [`DRAIN_MS_MAX`].
+        drain_ms: u32,
+        /// Start it again at once.
+        again: bool,
+    },
+    /// Starts a driver server that was stopped, from its entry. Its clients are served again.
+    StartDriver {
+        /// Its name.
+        name: ModuleName,
     },
     /// Derives a capability from the one that asks. The answer carries it.
     Derive {
@@ -271,6 +287,8 @@ pub enum ThreadState {
     Idle,
     /// In service.
     Running,
+    /// A driver server that was stopped: a stand-in answers.
+    Stopped,
     /// Stopped for good after a fault or an overrun.
     Dead,
 }
@@ -294,6 +312,10 @@ pub struct ThreadRow {
     pub restarts: u32,
     /// Bus errors that took a fix-up.
     pub bus_errors: u64,
+    /// How often it was told that layers over its interface have come or gone.
+    pub layers_told: u64,
+    /// Its last fault that took none.
+    pub fault: Option<FaultRow>,
 }
 
 /// Who keeps a module from draining.

@@ -31,6 +31,13 @@ pub enum Command {
         /// By which capabilities instead of the console's own.
         with: Vec<u32, WITH_MAX>,
     },
+    /// Stops a driver server, starts it, or both.
+    Driver {
+        /// What to do.
+        what: Driver,
+        /// Which.
+        name: ModuleName,
+    },
     /// Lists the capabilities.
     Caps,
     /// Derives a capability from the console's own and keeps it.
@@ -111,6 +118,17 @@ pub enum Command {
     },
 }
 
+/// What is done with a driver server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driver {
+    /// It leaves its device; a stand-in answers.
+    Stop,
+    /// It begins anew.
+    Start,
+    /// One after the other.
+    Restart,
+}
+
 /// What the demo server can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Demo {
@@ -149,6 +167,7 @@ pub const HELP: &[(&str, &str)] = &[
     ("trace on [DEVICE]", "record accesses (needs bus_space_debug)"),
     ("trace off", "stop recording"),
     ("trace dump [N]", "print the last records"),
+    ("driver stop|start|restart DEVICE", "take a driver server out of service; start it anew"),
     ("caps", "the capabilities, and what is in use of their quotas"),
     (
         "grant domain|interface PREFIX|module NAME RIGHTS",
@@ -175,6 +194,7 @@ pub fn parse<'a>(name: &str, words: impl Iterator<Item = Word<'a>>) -> Result<Co
         "bus" => ("bus", Verb::Bus),
         "trace" => ("trace", Verb::Trace),
         "ledger" => ("ledger", Verb::Ledger),
+        "driver" => ("driver", Verb::Driver),
         "caps" => ("caps", Verb::Caps),
         "grant" => ("grant", Verb::Grant),
         "revoke" => ("revoke", Verb::Revoke),
@@ -200,6 +220,7 @@ enum Verb {
     Bus,
     Trace,
     Ledger,
+    Driver,
     Caps,
     Grant,
     Revoke,
@@ -219,6 +240,15 @@ impl<'a, I: Iterator<Item = Word<'a>>> Rest<I> {
         Ok(match verb {
             Verb::Help => Command::Help,
             Verb::ModLoad => self.load()?,
+            Verb::Driver => {
+                let what = match self.value("stop, start or restart")? {
+                    "stop" => Driver::Stop,
+                    "start" => Driver::Start,
+                    "restart" => Driver::Restart,
+                    word => return Err(self.fail(word, "stop, start or restart")),
+                };
+                Command::Driver { what, name: self.name("DEVICE")? }
+            }
             Verb::Caps => Command::Caps,
             Verb::Grant => self.grant()?,
             Verb::Revoke => {
@@ -462,6 +492,9 @@ mod tests {
                     with: heapless::Vec::from_iter([2, 3]),
                 },
             ),
+            ("driver stop rtc", Command::Driver { what: Driver::Stop, name: name("rtc") }),
+            ("driver start rtc", Command::Driver { what: Driver::Start, name: name("rtc") }),
+            ("driver restart uart", Command::Driver { what: Driver::Restart, name: name("uart") }),
             ("caps", Command::Caps),
             (
                 "grant interface bus_space call,refine",

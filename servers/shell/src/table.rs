@@ -112,8 +112,8 @@ impl Row for ThreadRow {
         let (name, state, inside, entry) = ("NAME", "STATE", "INSIDE", "ENTRY");
         write!(
             out,
-            "{name:12} {:>3} {state:7} {:>12} {inside:24} {entry:28} {:>8} BUSERRORS",
-            "ID", "PC", "RESTARTS"
+            "{name:12} {:>3} {state:7} {:>12} {inside:24} {entry:28} {:>8} BUSERRORS {:>6} LAST-FAULT",
+            "ID", "PC", "RESTARTS", "LAYERS"
         )
     }
 
@@ -121,11 +121,17 @@ impl Row for ThreadRow {
         let state = match self.state {
             ThreadState::Idle => "idle",
             ThreadState::Running => "running",
+            ThreadState::Stopped => "stopped",
             ThreadState::Dead => "dead",
         };
         let (inside, entry) = (or_dash(&self.inside), or_dash(&self.entry));
         write!(out, "{:12} {:>3} {state:7} {:#12x} ", self.name, self.thread, self.pc)?;
-        write!(out, "{inside:24} {entry:28} {:>8} {:>9}", self.restarts, self.bus_errors)
+        write!(out, "{inside:24} {entry:28} {:>8} {:>9} ", self.restarts, self.bus_errors)?;
+        write!(out, "{:>6} ", self.layers_told)?;
+        match &self.fault {
+            Some(fault) => write!(out, "{}@{:#x}", fault.class, fault.pc),
+            None => out.write_str("-"),
+        }
     }
 }
 
@@ -278,6 +284,8 @@ mod tests {
             entry: SymbolName::default(),
             restarts: 0,
             bus_errors: 0,
+            layers_told: 0,
+            fault: None,
         };
         let domain = DomainRow {
             name: name.clone(),

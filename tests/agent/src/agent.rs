@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use strata_protocol::archive::Archive;
 use strata_protocol::caps::slot;
+use strata_protocol::fault::FaultRow;
 use strata_protocol::linker::{AliasRow, BLOCKERS_MAX, Blocker, ModuleRow, Reply, Request, ThreadRow};
 use strata_protocol::start::{StartInfo, region};
 use strata_protocol::store::{self, ImageRef};
@@ -244,6 +245,14 @@ impl Agent {
                 Reply::End => return Ok(rows),
                 other => fail!("threads: {other:?}"),
             }
+        }
+    }
+
+    /// The last fault of a thread.
+    pub(crate) fn fault_of(&mut self, thread: &str) -> Outcome<FaultRow> {
+        match self.threads()?.into_iter().find(|row| row.name.as_str() == thread) {
+            Some(ThreadRow { fault: Some(fault), .. }) => Ok(fault),
+            row => fail!("no fault of {thread}: {row:?}"),
         }
     }
 

@@ -116,7 +116,11 @@ const fn block() -> ThreadBlock {
         run: AtomicU32::new(0),
         module_words: [const { word() }; 8],
         caller: word(),
-        reserved2: [const { word() }; 6],
+        served: word(),
+        layers_told: word(),
+        serving: AtomicU32::new(0),
+        reserved1: AtomicU32::new(0),
+        reserved2: [const { word() }; 3],
     }
 }
 

@@ -5,6 +5,8 @@ mod bench_linker;
 mod bus;
 mod capabilities;
 mod commands;
+mod drivers;
+mod faults;
 mod images;
 mod layers;
 mod logs;

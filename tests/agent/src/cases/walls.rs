@@ -2,6 +2,7 @@
 
 use strata_protocol::Errno;
 use strata_protocol::driver::DEMO_PING;
+use strata_protocol::fault::FaultRow;
 use strata_protocol::linker::{COMMAND_MS_MAX, ModuleState};
 use strata_runtime::clock;
 
@@ -21,6 +22,9 @@ const TIMER: u64 = 4 << 60;
 /// What a ping answers that came through where it should not.
 const CAME_BACK: u64 = 0xbad;
 
+/// What its call returns that faulted.
+const FAULT_VALUE: u64 = 0xdead;
+
 /// Exception classes of a lower level: instruction abort, data abort.
 const FETCH_ABORT: u64 = 0x20;
 const DATA_ABORT: u64 = 0x24;
@@ -35,15 +39,20 @@ fn probe(agent: &mut Agent, argument: u64) -> Outcome<Answer> {
     Ok(answer)
 }
 
+fn expect_permission(fault: &FaultRow, exception: u64) -> Outcome {
+    ensure_eq!(fault.status >> 26, exception, "the exception class");
+    ensure!(PERMISSION.contains(&(fault.status & 0x3f)), "status {:#x} is no permission fault", fault.status);
+    Ok(())
+}
+
 /// Fails unless executing what was written faults with a permission fault of a fetch at the very address.
 fn execute_faults(agent: &mut Agent, place: u64) -> Outcome {
     agent.load("wall_probe")?;
     let answer = probe(agent, EXECUTE | place)?;
-    ensure!(answer.is_fault(), "what was written was executed: {answer:x?}");
-    let [address, pc, status, _] = answer.words;
-    ensure_eq!(pc, address, "the program counter and the faulting address");
-    ensure_eq!(status >> 26, FETCH_ABORT, "the exception class");
-    ensure!(PERMISSION.contains(&(status & 0x3f)), "status {status:#x} is no permission fault");
+    ensure_eq!((answer.label, answer.words[0]), (0, FAULT_VALUE), "the call that executes what was written");
+    let fault = agent.fault_of("demo")?;
+    ensure_eq!(fault.pc, fault.address, "the program counter and the faulting address");
+    expect_permission(&fault, FETCH_ABORT)?;
     agent.expect_devices_well()?;
     let demo = agent.open("demo")?;
     ensure!(demo.ping(agent.ipc, 0)? != CAME_BACK, "the driver does not serve on");
@@ -63,14 +72,10 @@ case!(20, fn w_xor_x_executing_rodata_faults(agent) {
 fn write_faults(agent: &mut Agent, place: u64) -> Outcome {
     agent.load("wall_probe")?;
     let answer = probe(agent, WRITE | place)?;
-    // The store is the module's own instruction: it is popped, and its caller gets the fault or the fault value.
-    ensure!(answer.is_fault() || answer.words[0] == 0xdead, "text was written: {answer:x?}");
-    if answer.is_fault() {
-        let [_, _, status, _] = answer.words;
-        ensure_eq!(status >> 26, DATA_ABORT, "the exception class");
-        ensure!(PERMISSION.contains(&(status & 0x3f)), "status {status:#x} is no permission fault");
-        ensure!(status & (1 << 6) != 0, "status {status:#x} is no write");
-    }
+    ensure_eq!((answer.label, answer.words[0]), (0, FAULT_VALUE), "the call that writes text");
+    let fault = agent.fault_of("demo")?;
+    expect_permission(&fault, DATA_ABORT)?;
+    ensure!(fault.status & (1 << 6) != 0, "status {:#x} is no write", fault.status);
     let row = agent.module("wall_probe")?;
     ensure!(row.is_some_and(|row| row.state == ModuleState::Wedged), "the module is not popped");
     agent.expect_stack(PING, &[BASE])?;
