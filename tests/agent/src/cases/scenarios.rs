@@ -144,10 +144,10 @@ fn flooding(shared: &'static Shared, ipc: &mut Ipc) {
         for word in &mut ipc.msg[..length] {
             *word = random.next();
         }
-        if length > 1 && random.next() % 2 == 0 {
+        if length > 1 && random.next().is_multiple_of(2) {
             let bytes = (length - 1) * 8 - random.below(8);
-            ipc.msg[0] = u64::from(VERSION) << 32 | bytes as u64;
-            ipc.msg[1] = ipc.msg[1] & !0xff | random.next() % 32;
+            ipc.msg[0] = (u64::from(VERSION) << 32) | bytes as u64;
+            ipc.msg[1] = (ipc.msg[1] & !0xff) | (random.next() % 32);
         }
         let tag = sel4_sys::seL4_MessageInfo::new(random.next() & 0xfff, 0, 0, length as u64);
         ipc.seL4_Call(slot::LINKER_2, tag);
