@@ -2,7 +2,8 @@
 //!
 //! A call that has not returned has its return address in the program counter's function (it executes there), in a
 //! register, or in a word of the stack at or above the stack pointer. AAPCS64 section 6.4.5 forbids to keep data
-//! below the stack pointer, so nothing is missed there.
+//! below the stack pointer, so nothing is missed there. A gate keeps its caller's return address in a record and
+//! nowhere else.
 
 use crate::frame::{Memory, Snapshot};
 
@@ -17,7 +18,12 @@ pub fn stack<'a, M: Memory>(snapshot: &Snapshot<'a, M>, from: u64) -> impl Itera
     snapshot.memory.words(snapshot.stack_from(from))
 }
 
+/// Where the callers of gates return to, the innermost first.
+pub fn records<'a, M>(snapshot: &Snapshot<'a, M>) -> impl Iterator<Item = u64> + use<'a, M> {
+    snapshot.records.iter().rev().map(|record| record.caller)
+}
+
 /// Every word that may be a return address, and the program counter.
 pub fn words<'a, M: Memory>(snapshot: &'a Snapshot<'_, M>) -> impl Iterator<Item = u64> + use<'a, M> {
-    registers(snapshot).chain(stack(snapshot, snapshot.registers.sp))
+    registers(snapshot).chain(stack(snapshot, snapshot.registers.sp)).chain(records(snapshot))
 }

@@ -102,7 +102,7 @@ pub fn verdict<C: Code, M: Memory>(
         Err(End::Root) => None,
         Err(End::Lost { from, innermost }) => {
             let by_register = || scan::registers(snapshot).filter(|_| innermost);
-            let mut words = by_register().chain(scan::stack(snapshot, from));
+            let mut words = by_register().chain(scan::stack(snapshot, from)).chain(scan::records(snapshot));
             let at = words.find(|word| watched.returns_into(*word))?;
             Some(Inside { method: Method::Conservative, at, caller: 0 })
         }

@@ -8,7 +8,7 @@
 mod support;
 
 use linker_unwind::verdict::{scanned, verdict, walked};
-use linker_unwind::{Code, End, Method, Scratch, exit};
+use linker_unwind::{Code, End, Memory, Method, Place, Record, Registers, Scratch, Snapshot, exit};
 use support::{BASE, Image, MODULE, Machine, Step, World, branch};
 
 const RET: u32 = 0xd65f_03c0;
@@ -242,4 +242,41 @@ fn a_walk_says_how_it_ended() {
     let here = |at: u64| at == 0x4000;
     let inside = verdict(&world, &lost.snapshot(), &here, &mut scratch).unwrap();
     assert_eq!(inside.method, Method::Precise);
+}
+
+/// A stack of zeros, under text that nobody knows.
+struct Nothing;
+
+impl Memory for Nothing {
+    fn word(&self, _at: u64) -> Option<u64> {
+        Some(0)
+    }
+}
+
+impl Code for Nothing {
+    fn place(&self, _at: u64) -> Place<'_> {
+        Place::Nowhere
+    }
+
+    fn instruction(&self, _at: u64) -> Option<u32> {
+        None
+    }
+}
+
+/// A module that has called through another module's gate: its return address is in the gate's record and nowhere else.
+#[test]
+fn a_caller_that_only_a_record_names_is_inside() {
+    let module = |at: u64| (MODULE..MODULE + 0x1000).contains(&at);
+    let records = [
+        Record { caller: MODULE + 0x104, gate: 0x1200_0000 },
+        Record { caller: BASE + 0x204, gate: 0x1200_0030 },
+    ];
+    let registers = Registers { pc: BASE, sp: 0x1_0000, ..Registers::default() };
+    let (stack_start, stack_end) = (registers.sp, registers.sp + 64);
+    let snapshot = |records| Snapshot { registers, stack_start, stack_end, memory: &Nothing, records };
+    let scratch = &mut Box::new(Scratch::EMPTY);
+    assert!(scanned(&snapshot(&records[..]), &module));
+    let seen = verdict(&Nothing, &snapshot(&records[..]), &module, scratch).unwrap();
+    assert_eq!((seen.method, seen.at), (Method::Conservative, MODULE + 0x104));
+    assert_eq!(verdict(&Nothing, &snapshot(&records[1..]), &module, scratch), None);
 }
