@@ -29,6 +29,9 @@ pub trait TextSpace {
     /// Returns once instruction fetch of every core sees what was written since the last call, should the core
     /// synchronise its context from now on.
     fn publish(&mut self);
+    /// Returns once every core has synchronised its context since the last publication: no core executes, or ever will,
+    /// a word that was there before.
+    fn synchronise(&mut self);
 }
 
 /// Why a plan was not carried out. Text and link domain are as they were.
@@ -136,7 +139,9 @@ pub fn commit(
             return Err(CommitError::Unexpected { at: patch.at, expected: patch.old, found });
         }
     }
-    // A veneer is complete, and seen by instruction fetch, before a branch leads to it.
+    // A veneer is complete, and seen by instruction fetch, before a branch leads to it; and so is the text of a module that
+    // is linked for the first time, with its gates and slots. Only branches may be replaced under a core that executes them
+    // (Arm ARM B2.2.5): for everything else every core synchronises in between.
     for veneer in &plan.veneers {
         write_words(text, veneer.at, &text::veneer(veneer.target))?;
     }
@@ -145,6 +150,9 @@ pub fn commit(
     }
     if !plan.veneers.is_empty() || !plan.stubs.is_empty() {
         text.publish();
+    }
+    if plan.links || !plan.veneers.is_empty() || !plan.stubs.is_empty() {
+        text.synchronise();
     }
     write_patches(&plan.patches, text)?;
     text.publish();

@@ -262,7 +262,7 @@ impl Linker<'_> {
             .map_err(|error| explain::plan(WHAT, &error))?;
         let (bindings, sites) = (self.plan.revoked_count(), self.plan.patches().len());
         let texts = self.texts();
-        let mut text = Text::new(self.objects, self.space.spaces, &texts);
+        let mut text = Text::new(self.objects, self.space.spaces, &texts, &self.space.threads);
         commit(self.plan, self.link, &mut text).map_err(|error| explain::commit(WHAT, &error))?;
         self.tell_servers();
         self.grace();

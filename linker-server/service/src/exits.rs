@@ -19,7 +19,7 @@ impl Linker<'_> {
         }
         let tell = self.link.module(module).is_ok_and(|module| !module.linked());
         let texts = self.texts();
-        let mut text = Text::new(self.objects, self.space.spaces, &texts);
+        let mut text = Text::new(self.objects, self.space.spaces, &texts, &self.space.threads);
         for gate in self.link.gates(module) {
             let branch = exit_branch(gate, Va(EXIT_TAIL_AT)).map_or(NOP, |branch| branch.bits());
             let (at, word) = (gate.plus(GATE_NOP_WORD as u64 * 4), if tell { branch } else { NOP });

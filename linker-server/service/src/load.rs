@@ -173,7 +173,7 @@ impl Linker<'_> {
             Some(Loaded { space, source, order, index_base, index_count, owner, usage });
         self.tell_log_indices(name, planned);
         let texts = self.texts();
-        let mut text = Text::new(self.objects, self.space.spaces, &texts);
+        let mut text = Text::new(self.objects, self.space.spaces, &texts, &self.space.threads);
         if let Err(error) = affix(self.plan, self.link, &mut text) {
             if let Some(loaded) = self.take_loaded(id) {
                 self.destroy(loaded.space);

@@ -189,6 +189,7 @@ impl Linker<'_> {
                 Role::Worker(_) if !is_busy(thread) => protocol::ThreadState::Idle,
                 Role::Worker(_) | Role::Server(_) => protocol::ThreadState::Running,
             },
+            core: thread.core,
             pc: seen.map_or(0, |seen| seen.pc),
             inside: inside.map_or_else(ModuleName::default, |module| self.name_of(module)),
             entry: entry.map_or_else(SymbolName::default, |symbol| SymbolName::cut(symbol.name.text())),
@@ -244,7 +245,7 @@ impl Linker<'_> {
             return Reply::Refused(refusal);
         }
         let texts = self.texts();
-        let text = Text::new(self.objects, self.space.spaces, &texts);
+        let text = Text::new(self.objects, self.space.spaces, &texts, &self.space.threads);
         if let Err(violation) = self.link.check_text(&text) {
             let why = format_args!("text and stacks differ: {violation:?}");
             return Reply::Refused(Refusal::format(Errno::EIO, "link domain", why));

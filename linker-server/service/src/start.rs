@@ -25,7 +25,7 @@ use linker_unwind::Scratch;
 use sel4_sys::seL4_CPtr;
 use strata_protocol::archive::{Archive, ArchiveError, Kind};
 use strata_protocol::domain::slot;
-use strata_protocol::start::{StartInfo, grant, region};
+use strata_protocol::start::{StartInfo, core_of, grant, region};
 use strata_protocol::timer::DeadlinePage;
 
 /// The slot that the exit tail signals, in the width of its instruction.
@@ -137,7 +137,7 @@ pub fn start<'a>(
     space.publish_base(objects)?;
     {
         let texts = space.texts.clone();
-        let mut text = Text::new(objects, space.spaces, &texts);
+        let mut text = Text::new(objects, space.spaces, &texts, &[]);
         let tail = exit_tail(EXIT_SIGNAL);
         let ways = [(LANDING_PAD_AT, &landing_pad()[..]), (EXIT_TAIL_AT, &tail[..])];
         for (at, word) in ways.into_iter().flat_map(|(at, words)| (at..).step_by(4).zip(words)) {
@@ -153,7 +153,8 @@ pub fn start<'a>(
     for server in base.servers() {
         let (physical, size) = server.device.unwrap_or((0, 0));
         let irq = server.irq.unwrap_or(0);
-        let plan = ServerPlan { name: server.name, entry: server.entry, physical, size, irq };
+        let core = core_of(&start.places, server.name);
+        let plan = ServerPlan { name: server.name, entry: server.entry, physical, size, irq, core };
         space.add_server(objects, &plan, &grants)?;
     }
     space.start_watchdog(objects)?;

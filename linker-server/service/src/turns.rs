@@ -14,7 +14,7 @@ use linker_core::{
 };
 use linker_space::asm::ticks;
 use linker_space::look::look;
-use linker_space::text::Text;
+use linker_space::text::{Text, synchronise};
 use linker_space::thread::THREADS_MAX;
 use linker_space::worker::{self, Job};
 use strata_protocol::linker::{self as protocol, BLOCKERS_MAX, Reply};
@@ -144,9 +144,11 @@ impl Linker<'_> {
         }
     }
 
-    /// Sees to it that every core has synchronised since the last patch. One core: the kernel entry of the invocations
-    /// since then has synchronised the context of whoever runs next.
-    pub const fn grace(&mut self) {}
+    /// Sees to it that every core has synchronised since the last patch. On the linker server's own core the kernel
+    /// entries of the invocations since then have synchronised the context of whoever runs next.
+    pub fn grace(&mut self) {
+        synchronise(self.objects, &self.space.threads);
+    }
 
     /// Notes why a step refuses.
     fn refuse(&mut self, refusal: Refusal) -> Event {
@@ -291,7 +293,7 @@ impl Linker<'_> {
             return self.refuse(explain::plan(&name, &error));
         }
         let texts = self.texts();
-        let mut text = Text::new(self.objects, self.space.spaces, &texts);
+        let mut text = Text::new(self.objects, self.space.spaces, &texts, &self.space.threads);
         match commit(self.plan, self.link, &mut text) {
             Ok(()) => {
                 self.tell_exits(module);
@@ -304,7 +306,7 @@ impl Linker<'_> {
 
     fn step_revert(&mut self) -> Event {
         let texts = self.texts();
-        let mut text = Text::new(self.objects, self.space.spaces, &texts);
+        let mut text = Text::new(self.objects, self.space.spaces, &texts, &self.space.threads);
         revert(self.plan, self.link, &mut text);
         self.tell_exits(self.plan.module());
         self.tell_servers();

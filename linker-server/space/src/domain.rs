@@ -28,6 +28,7 @@ use sel4_sys::{
     seL4_ARM_VMAttributes, seL4_CPtr, seL4_CapRights, seL4_EndpointBits, seL4_NotificationBits, seL4_Word,
 };
 use strata_protocol::domain::{ServerStart, server_signal, serving, slot};
+use strata_protocol::start::CONTROL_CORE;
 use strata_protocol::{ModuleName, caps, streams};
 
 /// First address of a link domain's window.
@@ -111,6 +112,8 @@ pub struct ServerPlan<'a> {
     pub size: u64,
     /// Interrupt number of its device, 0 for none.
     pub irq: u32,
+    /// The core that it runs on.
+    pub core: u32,
 }
 
 /// What the linker server may hand on: device frames and interrupt handlers, by their numbers.
@@ -355,14 +358,8 @@ impl DomainSpace {
             index: index.into(),
             ..ServerStart::default()
         };
-        let mut thread = self.make_thread(
-            objects,
-            number,
-            plan.name,
-            Role::Server(index),
-            plan.entry,
-            caps::priority::DRIVER,
-        )?;
+        let mut thread =
+            self.make_thread(objects, number, plan.name, Role::Server(index), plan.entry, plan.core)?;
         check(Operation::Configure, objects.ipc.seL4_TCB_BindNotification(thread.tcb, own))?;
         if plan.physical != 0 {
             let frame = grants.device(plan.physical).ok_or(DomainError::NoDevice(plan.physical))?;
@@ -428,7 +425,7 @@ impl DomainSpace {
         watchdog::start(objects, self.spaces, self.untyped, self.account)
     }
 
-    /// Makes and starts a worker.
+    /// Makes and starts a worker. It runs on the linker server's core, which drivers leave alone.
     ///
     /// # Errors
     /// [`DomainError`].
@@ -442,8 +439,7 @@ impl DomainSpace {
         objects.mint_into(self.cnode, first + 4, DOMAIN_CNODE_BITS, caps::slot::NOTIFICATION, write, done)?;
         const NAMES: [&str; WORKERS_MAX as usize] = ["worker0", "worker1", "worker2", "worker3"];
         let name = NAMES.get(index as usize).ok_or(DomainError::TooMany)?;
-        let priority = caps::priority::WORKER;
-        let mut thread = self.make_thread(objects, number, name, Role::Worker(index), entry, priority)?;
+        let mut thread = self.make_thread(objects, number, name, Role::Worker(index), entry, CONTROL_CORE)?;
         thread.request = own;
         let start = ServerStart {
             notification: first + 2,
@@ -472,7 +468,7 @@ impl DomainSpace {
         name: &str,
         role: Role,
         entry: u64,
-        priority: seL4_Word,
+        core: u32,
     ) -> Result<Thread, DomainError> {
         let first = first_slot(number);
         // The kernel sends faults through a capability in the faulter's own CSpace; it needs the right
@@ -485,7 +481,11 @@ impl DomainSpace {
             number,
             role,
             entry,
-            priority,
+            priority: match role {
+                Role::Server(_) => caps::priority::DRIVER,
+                Role::Worker(_) => caps::priority::WORKER,
+            },
+            core,
             fault_endpoint: first,
             stream: streams::LINK_DOMAIN + self.number,
             log_signal: slot::LOG_SIGNAL,

@@ -251,29 +251,28 @@ pub fn methods_agree(
 
 /// Takes the registers and records of a thread, which does not run for as long as `see` takes: the linker server is
 /// raised above it (`raised`), or the thread waits for the answer to its fault.
-///
-/// On one core that is all. On several, a thread that runs on another core is brought to this one first
-/// (`TCB_SetAffinity`, which stalls it where it runs) and sent back afterwards; this is the place for it.
 fn held<T>(
     objects: &mut Objects,
     thread: &Thread,
     see: impl FnOnce(&Snapshot<'_, View>) -> T,
 ) -> Result<T, ObjectError> {
-    let context = thread.registers(objects)?;
-    // Filled in place: a list that is made elsewhere would be copied with all its room.
-    let mut records: Vec<Record, SHADOW_DEPTH_MAX> = Vec::new();
-    for (caller, gate) in thread.records() {
-        let _ = records.push(Record { caller, gate });
-    }
-    let stack = thread.stack();
-    let snapshot = Snapshot {
-        registers: crate::thread::general(&context),
-        stack_start: stack.at(),
-        stack_end: stack.at() + stack.size(),
-        memory: &stack,
-        records: &records,
-    };
-    Ok(see(&snapshot))
+    thread.held(objects, |objects| {
+        let context = thread.registers(objects)?;
+        // Filled in place: a list that is made elsewhere would be copied with all its room.
+        let mut records: Vec<Record, SHADOW_DEPTH_MAX> = Vec::new();
+        for (caller, gate) in thread.records() {
+            let _ = records.push(Record { caller, gate });
+        }
+        let stack = thread.stack();
+        let snapshot = Snapshot {
+            registers: crate::thread::general(&context),
+            stack_start: stack.at(),
+            stack_end: stack.at() + stack.size(),
+            memory: &stack,
+            records: &records,
+        };
+        Ok(see(&snapshot))
+    })
 }
 
 /// The symbol through which a thread came into a module that it is inside of; `None` where it is not inside, and

@@ -50,6 +50,8 @@ pub enum Operation {
     Registers,
     /// `TCB_SetPriority`.
     Priority,
+    /// `TCB_SetAffinity`.
+    Affinity,
     /// IRQ handler invocations.
     Interrupt,
 }

@@ -2,13 +2,14 @@
 //!
 //! A write is one aligned 32-bit store through the mirror and a note of the touched line. `publish`
 //! then does for each touched line what Arm ARM B2.2.5 asks of a patch: clean to the point of
-//! unification, barrier, invalidate by the executing address, barrier. The context synchronisation of
-//! threads that run meanwhile is the transaction's grace, not this file's work: on one core the kernel
-//! entry and exit of the invocation itself is one for whoever runs next.
+//! unification, barrier, invalidate by the executing address, barrier. [`synchronise`] is what comes after: every core
+//! that executes the text passes a context synchronisation event. On the linker server's own core the kernel entry and exit
+//! of any invocation is one for whoever runs next; the threads of other cores are stalled there, one by one.
 
 use crate::asm::{LINE_SIZE, clean_to_unification};
 use crate::mirror::View;
 use crate::objects::{Objects, PAGE_SIZE};
+use crate::thread::Thread;
 use crate::vspace::{VSpaces, mirror, unify};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -34,6 +35,7 @@ pub struct Text<'a> {
     objects: &'a mut Objects,
     spaces: VSpaces,
     texts: &'a [View],
+    threads: &'a [Thread],
     /// The view of the last word: the next one is nearly always in it.
     near: Cell<View>,
     runs: Vec<Run, RUNS_MAX>,
@@ -42,9 +44,22 @@ pub struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// The text in these views.
-    pub const fn new(objects: &'a mut Objects, spaces: VSpaces, texts: &'a [View]) -> Self {
-        Self { objects, spaces, texts, near: Cell::new(View::NOTHING), runs: Vec::new(), line: u64::MAX }
+    /// The text in these views, which these threads may execute.
+    pub const fn new(
+        objects: &'a mut Objects,
+        spaces: VSpaces,
+        texts: &'a [View],
+        threads: &'a [Thread],
+    ) -> Self {
+        Self {
+            objects,
+            spaces,
+            texts,
+            threads,
+            near: Cell::new(View::NOTHING),
+            runs: Vec::new(),
+            line: u64::MAX,
+        }
     }
 
     #[inline]
@@ -103,5 +118,19 @@ impl TextSpace for Text<'_> {
         }
         self.runs.clear();
         self.line = u64::MAX;
+    }
+
+    fn synchronise(&mut self) {
+        synchronise(self.objects, self.threads);
+    }
+}
+
+/// Returns once no thread executes, or ever will, an instruction that its core fetched before this call.
+///
+/// # Panics
+/// Where the kernel refuses an invocation of a thread that the linker server has made.
+pub fn synchronise(objects: &mut Objects, threads: &[Thread]) {
+    for thread in threads {
+        thread.synchronise(objects).expect("threads are there for as long as their link domain");
     }
 }

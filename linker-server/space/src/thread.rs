@@ -12,10 +12,12 @@ use crate::vspace::{Access, Pages, VSpaces, make_pages};
 use core::sync::atomic::Ordering;
 use linker_books::ledger::Account;
 use linker_unwind::Registers;
+use sel4_sys::abi::SMP;
 use sel4_sys::api_object::seL4_TCBObject;
 use sel4_sys::{seL4_CNode_CapData, seL4_CPtr, seL4_TCBBits, seL4_UserContext, seL4_Word};
 use strata_protocol::domain::{SHADOW_RECORD_SIZE, ServerStart, THREAD_BLOCK_SIZE};
 use strata_protocol::fault::FaultRow;
+use strata_protocol::start::CONTROL_CORE;
 use strata_protocol::{ModuleName, caps};
 
 /// The most threads of one link domain.
@@ -69,6 +71,8 @@ pub struct Thread {
     pub fault: Option<FaultRow>,
     /// Whether it is stopped for good.
     pub dead: bool,
+    /// The core that it runs on.
+    pub core: u32,
 }
 
 /// What a new thread needs.
@@ -84,6 +88,8 @@ pub struct Recipe<'a> {
     pub entry: u64,
     /// Its priority.
     pub priority: seL4_Word,
+    /// The core that it runs on.
+    pub core: u32,
     /// The fault endpoint, by its slot in the link domain's CNode.
     pub fault_endpoint: seL4_Word,
     /// Its log stream.
@@ -143,6 +149,10 @@ pub fn make_thread(
     let error = objects.ipc.seL4_TCB_SetPriority(tcb, authority, recipe.priority);
     check(Operation::Priority, error)?;
 
+    if SMP && recipe.core != CONTROL_CORE {
+        check(Operation::Affinity, objects.ipc.seL4_TCB_SetAffinity(tcb, recipe.core.into()))?;
+    }
+
     // SAFETY: the pages of a thread stay mapped until its link domain goes, and the thread goes with it.
     let view = |pages: Pages| unsafe { View::of(pages) };
     let page = view(page);
@@ -176,6 +186,7 @@ pub fn make_thread(
         restarts: 0,
         fault: None,
         dead: false,
+        core: recipe.core,
     })
 }
 
@@ -255,6 +266,56 @@ impl Thread {
         let error = objects.ipc.seL4_TCB_ReadRegisters(self.tcb, 0, 0, count, &mut registers);
         check(Operation::Registers, error)?;
         Ok(registers)
+    }
+
+    /// Whether the thread runs on another core than the linker server.
+    #[must_use]
+    pub const fn is_elsewhere(&self) -> bool {
+        SMP && self.core != CONTROL_CORE
+    }
+
+    /// Keeps the thread from running for as long as `see` takes; the linker server is raised above it, or the thread
+    /// waits for the answer to its fault.
+    ///
+    /// A thread of another core is brought to this one and sent back: `TCB_SetAffinity` stalls it where it runs, and here
+    /// it is less urgent. A thread that is blocked comes, too: somebody on another core could wake it.
+    ///
+    /// # Errors
+    /// [`ObjectError::Kernel`], or what `see` returns.
+    pub fn held<T>(
+        &self,
+        objects: &mut Objects,
+        see: impl FnOnce(&mut Objects) -> Result<T, ObjectError>,
+    ) -> Result<T, ObjectError> {
+        if !self.is_elsewhere() {
+            return see(objects);
+        }
+        self.move_to(objects, CONTROL_CORE)?;
+        let seen = see(objects);
+        self.move_to(objects, self.core)?;
+        seen
+    }
+
+    fn move_to(&self, objects: &mut Objects, core: u32) -> Result<(), ObjectError> {
+        check(Operation::Affinity, objects.ipc.seL4_TCB_SetAffinity(self.tcb, core.into()))
+    }
+
+    /// Returns once the thread, should it run on another core, has passed an exception return there, or will have before
+    /// its next instruction.
+    ///
+    /// Every invocation of a TCB stalls its thread where it runs: that core enters the kernel and leaves it again, and
+    /// an exception return is a context synchronisation event (Arm ARM D1.3, `SCTLR_EL1.EOS`). A thread that does not
+    /// run at that moment comes back through one.
+    ///
+    /// # Errors
+    /// [`ObjectError::Kernel`].
+    pub fn synchronise(&self, objects: &mut Objects) -> Result<(), ObjectError> {
+        if !self.is_elsewhere() || self.dead {
+            return Ok(());
+        }
+        let mut program_counter = seL4_UserContext::default();
+        let error = objects.ipc.seL4_TCB_ReadRegisters(self.tcb, 0, 0, 1, &mut program_counter);
+        check(Operation::Registers, error)
     }
 
     /// Writes the registers of a thread that waits for the answer to its fault or has not started, and

@@ -26,6 +26,8 @@ pub struct BootArgs {
     pub case: Option<String<CASE_MAX>>,
     /// The seed of everything that is seeded.
     pub seed: u64,
+    /// How often a case that can go on for ever does what it does; 0: as often as it likes.
+    pub cycles: u32,
 }
 
 /// A word that makes no sense.
@@ -61,6 +63,9 @@ impl BootArgs {
                 self.case = Some(String::try_from(name).map_err(|_| BootArgsError::Value(word))?);
             }
             ("seed", number) => self.seed = number.parse().map_err(|_| BootArgsError::Value(word))?,
+            ("cycles", number) => {
+                self.cycles = number.parse().map_err(|_| BootArgsError::Value(word))?;
+            }
             ("host" | "log" | "case", _) => return Err(BootArgsError::Value(word)),
             _ => return Err(BootArgsError::Unknown(word)),
         }
@@ -80,18 +85,18 @@ mod tests {
 
     #[test]
     fn all_words_are_understood() {
-        let (args, complaints) = parse(" host=1  log=debug case=r06_middle_removal seed=42");
+        let (args, complaints) = parse(" host=1  log=debug case=r06_middle_removal seed=42 cycles=7");
         assert_eq!(complaints, 0);
         assert!(args.host);
         assert_eq!(args.log, Sink::Debug);
         assert_eq!(args.case.as_deref(), Some("r06_middle_removal"));
-        assert_eq!(args.seed, 42);
+        assert_eq!((args.seed, args.cycles), (42, 7));
     }
 
     #[test]
     fn nonsense_is_skipped_and_reported() {
-        let (args, complaints) = parse("quiet host=2 log=tape case= seed=x host=1");
-        assert_eq!(complaints, 5);
+        let (args, complaints) = parse("quiet host=2 log=tape case= seed=x cycles=-1 host=1");
+        assert_eq!(complaints, 6);
         assert_eq!(args, BootArgs { host: true, ..BootArgs::default() });
         assert_eq!(parse(""), (BootArgs::default(), 0));
     }

@@ -302,6 +302,8 @@ pub struct ThreadRow {
     pub thread: u32,
     /// Its state.
     pub state: ThreadState,
+    /// The core that it runs on.
+    pub core: u32,
     /// Program counter.
     pub pc: u64,
     /// The module that it is inside of (the innermost), empty for none.

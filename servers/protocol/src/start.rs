@@ -5,11 +5,17 @@
 /// The first word of the page.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"STRATAST");
 /// The version of this layout.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// The most regions in a start page.
 pub const REGIONS_MAX: usize = 32;
 /// The most grants in a start page.
 pub const GRANTS_MAX: usize = 32;
+/// The most places in a start page.
+pub const PLACES_MAX: usize = 12;
+/// Bytes of a thread's name in a place.
+pub const PLACE_NAME_SIZE: usize = 12;
+/// The core where the kernel starts the root task. The linker server, and every thread that has no place, runs there.
+pub const CONTROL_CORE: u32 = 0;
 
 /// What a mapped region is.
 pub mod region {
@@ -64,6 +70,33 @@ pub struct Grant {
     pub address: u64,
 }
 
+/// The core of a driver server.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The name of its thread, padded with zeros; empty is unused.
+    pub name: [u8; PLACE_NAME_SIZE],
+    /// The core's number.
+    pub core: u32,
+}
+
+impl Place {
+    /// The place of a thread; a name that is too long is cut, and then belongs to nobody.
+    #[must_use]
+    pub fn new(name: &str, core: u32) -> Self {
+        let mut place = Self { name: [0; PLACE_NAME_SIZE], core };
+        place.name.iter_mut().zip(name.bytes()).for_each(|(slot, byte)| *slot = byte);
+        place
+    }
+}
+
+/// The core of the thread of that name.
+#[must_use]
+pub fn core_of(places: &[Place], name: &str) -> u32 {
+    let named = |place: &&Place| !name.is_empty() && padded(&place.name) == name;
+    places.iter().find(named).map_or(CONTROL_CORE, |place| place.core)
+}
+
 /// The start page.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +119,10 @@ pub struct StartInfo {
     pub seed: u32,
     /// The sink of the log server: 0 the UART driver, 1 the kernel's debug output.
     pub log_sink: u32,
+    /// How many cores the kernel uses.
+    pub cores: u32,
+    /// How often a case that can go on for ever does what it does; 0: as often as it likes.
+    pub cycles: u32,
     /// Unused, zero.
     pub reserved: u32,
     /// The case that the test agent runs, padded with zeros.
@@ -94,6 +131,8 @@ pub struct StartInfo {
     pub regions: [Region; REGIONS_MAX],
     /// Capabilities with numbers; unused ones at the end.
     pub grants: [Grant; GRANTS_MAX],
+    /// The cores of driver servers; unused ones at the end.
+    pub places: [Place; PLACES_MAX],
 }
 
 const _: () = assert!(core::mem::size_of::<StartInfo>() <= 4096);

@@ -5,6 +5,7 @@ use boot_plan::addresses;
 use boot_plan::bootargs::{BootArgs, Sink};
 use boot_plan::description::{Capability, OWNERS, Owner, SERVERS, Server, Shared, commander, extent};
 use boot_plan::executable::{Executable, PAGE_SIZE};
+use boot_plan::placement::places;
 use sel4_sys::{seL4_BootInfo, seL4_CPtr, seL4_CapIRQControl, seL4_CapInitThreadASIDPool, seL4_CapRights};
 use strata_process::MakeError;
 use strata_process::memory::{Memory, Object};
@@ -106,6 +107,8 @@ impl Wiring<'_> {
         let mut case = [0; 96];
         let case_name = self.args.case.as_deref().unwrap_or("");
         case.iter_mut().zip(case_name.bytes()).for_each(|(slot, byte)| *slot = byte);
+        // A kernel has some cores only: the number fits.
+        let cores = u32::try_from(self.boot_info.numNodes).unwrap_or(1);
         StartInfo {
             magic: MAGIC,
             version: VERSION,
@@ -120,10 +123,13 @@ impl Wiring<'_> {
                 Sink::Uart => 0,
                 Sink::Debug => 1,
             },
+            cores,
+            cycles: self.args.cycles,
             reserved: 0,
             case,
             regions: [Region::default(); REGIONS_MAX],
             grants: [Grant::default(); GRANTS_MAX],
+            places: places(cores),
         }
     }
 

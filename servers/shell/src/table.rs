@@ -112,8 +112,8 @@ impl Row for ThreadRow {
         let (name, state, inside, entry) = ("NAME", "STATE", "INSIDE", "ENTRY");
         write!(
             out,
-            "{name:12} {:>3} {state:7} {:>12} {inside:24} {entry:28} {:>8} BUSERRORS {:>6} LAST-FAULT",
-            "ID", "PC", "RESTARTS", "LAYERS"
+            "{name:12} {:>3} {:>4} {state:7} {:>12} {inside:24} {entry:28} {:>8} BUSERRORS {:>6} LAST-FAULT",
+            "ID", "CORE", "PC", "RESTARTS", "LAYERS"
         )
     }
 
@@ -125,7 +125,7 @@ impl Row for ThreadRow {
             ThreadState::Dead => "dead",
         };
         let (inside, entry) = (or_dash(&self.inside), or_dash(&self.entry));
-        write!(out, "{:12} {:>3} {state:7} {:#12x} ", self.name, self.thread, self.pc)?;
+        write!(out, "{:12} {:>3} {:>4} {state:7} {:#12x} ", self.name, self.thread, self.core, self.pc)?;
         write!(out, "{inside:24} {entry:28} {:>8} {:>9} ", self.restarts, self.bus_errors)?;
         write!(out, "{:>6} ", self.layers_told)?;
         match &self.fault {
@@ -279,6 +279,7 @@ mod tests {
             name: name.clone(),
             thread: 1,
             state: ThreadState::Idle,
+            core: 3,
             pc: 0,
             inside: ModuleName::default(),
             entry: SymbolName::default(),

@@ -153,6 +153,10 @@ impl TextSpace for Memory {
     fn publish(&mut self) {
         self.unpublished.clear();
     }
+
+    fn synchronise(&mut self) {
+        // One thread at a time runs here.
+    }
 }
 
 /// A thread that runs in a memory.

@@ -40,6 +40,8 @@ pub struct Text {
     pub writes: usize,
     /// Words that were written since the last publication.
     pub fresh: BTreeSet<u64>,
+    /// Words that are published and that some core may have fetched before.
+    pub unsynchronised: BTreeSet<u64>,
 }
 
 impl TextSpace for Text {
@@ -59,7 +61,9 @@ impl TextSpace for Text {
         self.writes += 1;
         // Whoever takes the branch must find the whole of what it leads to.
         if let Some(branch) = Branch::decode(bits).filter(|_| at.0 & 0xff00_0000 != LINKER_TEXT) {
-            assert!(!self.fresh.contains(&branch.target(at).0), "published before it is reachable");
+            let target = branch.target(at).0;
+            assert!(!self.fresh.contains(&target), "published before it is reachable");
+            assert!(!self.unsynchronised.contains(&target), "every core synchronises before it is reachable");
         }
         self.fresh.insert(at.0);
         self.words.insert(at.0, bits);
@@ -67,7 +71,11 @@ impl TextSpace for Text {
     }
 
     fn publish(&mut self) {
-        self.fresh.clear();
+        self.unsynchronised.append(&mut self.fresh);
+    }
+
+    fn synchronise(&mut self) {
+        self.unsynchronised.clear();
     }
 }
 
