@@ -26,10 +26,8 @@ impl Area {
 /// What decides in the kernel: it has a second profile, for several cores.
 pub(crate) const KERNEL_CORE: &str = "microkernel-core";
 
-/// The area with that second profile.
-pub(crate) const KERNEL: &Area = &AREAS[0];
-
-const AREAS: &[Area] = &[
+/// All of them.
+pub(crate) const AREAS: &[Area] = &[
     Area {
         name: "kernel",
         packages: &["microkernel-abi", KERNEL_CORE, "kernel-calls", "cache-lint"],
@@ -52,7 +50,7 @@ const AREAS: &[Area] = &[
             "strata-models",
         ],
         cases: "::agent::",
-        cases_of_several: None,
+        cases_of_several: Some("::agent::"),
         modules: true,
     },
 ];

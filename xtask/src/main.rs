@@ -27,6 +27,7 @@ mod run;
 mod script;
 mod session;
 mod sizes;
+mod soak;
 mod specimen;
 mod stress;
 mod test;
@@ -51,9 +52,9 @@ struct Cli {
     /// The version of the GIC that QEMU's virt machine has: 2 or 3.
     #[arg(long, global = true)]
     gic: Option<u32>,
-    /// Cores; with more than one, everything is built for the profile for several cores.
-    #[arg(long, global = true, default_value_t = 1)]
-    smp: u32,
+    /// Cores; with more than one, everything is built for the profile for several cores. 1, and 4 for `soak`.
+    #[arg(long, global = true)]
+    smp: Option<u32>,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -80,6 +81,8 @@ enum Verb {
     Tidy,
     /// Random invocations by several threads, with the kernel's invariants checked in between.
     Stress(stress::StressArgs),
+    /// Load and unload layers while every core calls; a seed replays.
+    Soak(soak::SoakArgs),
     /// Print a trace: runs a script and shows the records of `trace dump`.
     Trace(run::TraceArgs),
     /// Make keys, sign modules, link them on the host.
@@ -102,7 +105,9 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
-    let workspace = workspace::Workspace::read(Model::new(&cli.board, cli.gic, cli.smp)?)?;
+    let usual = if matches!(cli.verb, Verb::Soak(_)) { soak::CORES } else { 1 };
+    let cores = cli.smp.unwrap_or(usual);
+    let workspace = workspace::Workspace::read(Model::new(&cli.board, cli.gic, cores)?)?;
     match &cli.verb {
         Verb::Build => build::all(&workspace).map(|_| ExitCode::SUCCESS),
         Verb::Image(args) => image::image(&workspace, args),
@@ -113,6 +118,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Verb::Kmod(args) => kmod::kmod(&workspace, args),
         Verb::Tidy => tidy::tidy(&workspace),
         Verb::Stress(args) => stress::stress(&workspace, args),
+        Verb::Soak(args) => soak::soak(&workspace, args),
         Verb::Trace(args) => run::trace(&workspace, args),
         Verb::Push(args) => push::push(&workspace, args),
         Verb::Sizes => sizes::sizes(&workspace),

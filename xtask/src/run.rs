@@ -157,6 +157,7 @@ pub(crate) fn machine(images: &Images, boot_words: &str) -> Qemu {
         image: images.kernel_image.clone(),
         bootargs: format!("host=1 {}", boot_words.trim()).trim().to_owned(),
         icount: false,
+        parallel: false,
         extra: Vec::new(),
     }
 }

@@ -69,7 +69,8 @@ pub(crate) fn stress(workspace: &Workspace, args: &StressArgs) -> Result<ExitCod
     let trace = if args.trace { " trace=1" } else { "" };
     let bootargs =
         format!("case={CASE} seed={} calls={} workers={}{trace}", args.seed, args.calls, args.workers);
-    let qemu = Qemu { model: workspace.model, image, bootargs, icount: true, extra: Vec::new() };
+    let (model, extra) = (workspace.model, Vec::new());
+    let qemu = Qemu { model, image, bootargs, icount: true, parallel: false, extra };
     let thousands = u32::try_from(args.calls / 1000).unwrap_or(u32::MAX);
     let deadline = Instant::now() + PATIENCE_PER_THOUSAND.saturating_mul(thousands).max(PATIENCE_MIN);
     let seen = watch(&qemu, deadline).with_context(|| format!("seed {}", args.seed))?;

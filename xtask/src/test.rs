@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use strata_host::model::Model;
 
-use crate::area::{self, Area, KERNEL_CORE};
+use crate::area::{AREAS, Area, KERNEL_CORE};
 use crate::build::{self, Images, Variant};
 use crate::cargo::{self, KERNEL_TARGET, USER_TARGET};
 use crate::workspace::{Layer, Package, Role, Workspace};
@@ -97,7 +97,7 @@ pub(crate) fn test(workspace: &Workspace, args: &TestArgs) -> Result<ExitCode> {
             results.add("other boards", || other_machines(workspace, args.all));
         }
         if checks {
-            on_several_cores(workspace, area::KERNEL, &mut results);
+            AREAS.iter().for_each(|area| on_several_cores(workspace, area, &mut results));
         }
     }
     Ok(results.finish())

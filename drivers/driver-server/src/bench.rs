@@ -1,6 +1,7 @@
 //! The "bench" server: loops whose instructions `./x bench` counts.
 //!
-//! The loops are assembly, so that a compiler can neither inline a call nor hoist an address; `bench.s` shows them.
+//! The loops are assembly, so that a compiler can neither inline a call nor hoist an address; `bench.s` shows them. It
+//! answers what a demo server answers, too: so there is a thread for demonstrations on each core that drivers have.
 
 use bus_space::{BusHandle, BusTag};
 use strata_protocol::Errno;
@@ -9,6 +10,7 @@ use strata_protocol::driver::{BENCH_RUN, bench};
 use strata_protocol::message::WORDS_MAX;
 use strata_runtime::clock;
 
+use crate::demo::Demo;
 use crate::server::{Answer, Class, Server};
 
 core::arch::global_asm!(include_str!("bench.s"));
@@ -33,18 +35,23 @@ unsafe extern "C" {
 pub unsafe extern "C" fn entry(start: *const ServerStart) -> ! {
     // SAFETY: this is the entry of the thread.
     let server = unsafe { Server::begin(start) };
-    server.serve(&mut Bench)
+    let demo = Demo::new(&server);
+    server.serve(&mut Bench(demo))
 }
 
-struct Bench;
+struct Bench(Demo);
 
 impl Class for Bench {
-    fn request(&mut self, label: u64, words: &mut [u64; WORDS_MAX], _length: usize) -> Answer {
+    fn request(&mut self, label: u64, words: &mut [u64; WORDS_MAX], length: usize) -> Answer {
         if label != BENCH_RUN {
-            return Err(Errno::ENOSYS);
+            return self.0.request(label, words, length);
         }
         words[0] = run(words[0], words[1])?;
         Ok(1)
+    }
+
+    fn after(&mut self) {
+        self.0.after();
     }
 }
 

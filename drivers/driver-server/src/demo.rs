@@ -31,14 +31,22 @@ static KEPT: demo_ping = demo_ping;
 pub unsafe extern "C" fn entry(start: *const ServerStart) -> ! {
     // SAFETY: this is the entry of the thread.
     let server = unsafe { Server::begin(start) };
-    let hold = server.hold();
-    server.serve(&mut Demo { hold, wait: None })
+    let mut demo = Demo::new(&server);
+    server.serve(&mut demo)
 }
 
-struct Demo {
+/// What a demo server is asked for.
+pub(crate) struct Demo {
     hold: u64,
     /// The argument of a wait that has been answered and not begun.
     wait: Option<u64>,
+}
+
+impl Demo {
+    /// Nothing is under way.
+    pub(crate) const fn new(server: &Server) -> Self {
+        Self { hold: server.hold(), wait: None }
+    }
 }
 
 impl Class for Demo {

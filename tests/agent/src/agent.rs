@@ -48,6 +48,10 @@ pub(crate) struct Agent {
     pub(crate) slots: Slots,
     /// The run's seed.
     pub(crate) seed: u64,
+    /// How many cycles are asked for; 0: the case's own number.
+    pub(crate) cycles: u32,
+    /// How many cores there are.
+    pub(crate) cores: u32,
     /// The images in the boot archive.
     pub(crate) archive: Archive<'static>,
     /// The upload area.
@@ -68,6 +72,8 @@ impl Agent {
             ipc,
             slots: Slots::new(start),
             seed: u64::from(start.seed),
+            cycles: start.cycles,
+            cores: start.cores,
             archive: Archive::new(bytes).expect("the root task has checked the same bytes"),
             upload: place(region::UPLOAD).address,
             free: place(region::FREE).address,

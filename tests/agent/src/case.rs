@@ -49,6 +49,12 @@ pub(crate) const BENCH: u32 = 1;
 /// Flag of a case in which something loops until a deadline: run without plugins, which would make minutes of it.
 pub(crate) const SPINS: u32 = 8;
 
+/// Flag of a case that means nothing on one core.
+pub(crate) const CORES: u32 = 16;
+
+/// Flag of a case that goes on for as long as it is told: run by `./x soak` alone.
+pub(crate) const SOAK: u32 = 32;
+
 /// A name as it stands in a record.
 pub(crate) const fn padded(name: &str) -> [u8; NAME_SIZE] {
     let bytes = name.as_bytes();

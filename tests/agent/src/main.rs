@@ -20,6 +20,7 @@ mod ledger;
 mod names;
 mod report;
 mod snapshot;
+mod soak;
 mod threads;
 mod trace;
 

@@ -1,11 +1,14 @@
-//! More clients: threads of this process, less urgent than everything else, so they run when the first one waits.
+//! More clients: threads of this process, less urgent than everything else, so they run when the first one waits, or on
+//! another core.
 
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
+use sel4_sys::abi::SMP;
 use sel4_sys::{api_object, seL4_CNode_CapData, seL4_CPtr, seL4_UserContext};
 use strata_protocol::caps::slot;
 use strata_protocol::domain::ThreadBlock;
+use strata_protocol::start::CONTROL_CORE;
 use strata_runtime::Ipc;
 use strata_runtime::kernel::check;
 use strata_runtime::mapping::{Access, map_own, retype_own};
@@ -14,7 +17,7 @@ use crate::agent::Agent;
 use crate::case::{Failure, Outcome, ensure};
 
 /// More clients at once.
-const THREADS_MAX: usize = 3;
+const THREADS_MAX: usize = 4;
 const STACK_SIZE: usize = 64 << 10;
 /// The agent's CNode has this many slots as a power of two.
 const CNODE_BITS: u64 = 8;
@@ -127,18 +130,28 @@ const fn block() -> ThreadBlock {
 impl Agent {
     /// Starts a client. It has the lowest priority: it runs while this thread waits for an answer or sleeps.
     pub(crate) fn spawn(&mut self, body: Body, words: &[u64]) -> Outcome<&'static Shared> {
+        self.spawn_on(CONTROL_CORE, body, words)
+    }
+
+    /// Starts a client on a core.
+    pub(crate) fn spawn_on(&mut self, core: u32, body: Body, words: &[u64]) -> Outcome<&'static Shared> {
         let index = usize::try_from(SPAWNED.fetch_add(1, Ordering::Relaxed)).unwrap_or(usize::MAX);
         ensure!(index < THREADS_MAX, "more clients than expected");
         let shared = &SHARED[index];
         for (at, word) in words.iter().enumerate() {
             shared.set(at, *word);
         }
-        self.make_thread(index, body)
+        self.make_thread(index, core, body)
             .map_err(|error| Failure::new(format_args!("making a client: {error:?}")))?;
         Ok(shared)
     }
 
-    fn make_thread(&mut self, index: usize, body: Body) -> Result<(), strata_runtime::kernel::KernelError> {
+    fn make_thread(
+        &mut self,
+        index: usize,
+        core: u32,
+        body: Body,
+    ) -> Result<(), strata_runtime::kernel::KernelError> {
         let none = strata_runtime::kernel::KernelError::DELETE_FIRST;
         let mut take = || self.slots.take().ok_or(none);
         let (tcb, frame): (seL4_CPtr, seL4_CPtr) = (take()?, take()?);
@@ -158,6 +171,9 @@ impl Agent {
             buffer,
             frame,
         ))?;
+        if SMP && core != CONTROL_CORE {
+            check(self.ipc.seL4_TCB_SetAffinity(tcb, core.into()))?;
+        }
         SHARED[index].body.store(body as *mut (), Ordering::Release);
         let block = &BLOCKS[index];
         block.ipc_buffer.store(buffer, Ordering::Relaxed);

@@ -43,7 +43,8 @@ pub fn run(entry: &Entry, mut live: impl FnMut(&str)) -> Result<Report> {
     let lint_arguments = lint.as_ref().map(Lint::arguments).unwrap_or_default();
     let truth_arguments = truth.as_ref().map(Truth::arguments).unwrap_or_default();
     let extra = [lint_arguments, truth_arguments].concat();
-    let qemu = Qemu { model: entry.model, image: entry.image.clone(), bootargs, icount: true, extra };
+    let (model, image) = (entry.model, entry.image.clone());
+    let qemu = Qemu { model, image, bootargs, icount: true, parallel: false, extra };
     let mut watch = Watch {
         machine: qemu.start()?,
         tables: Tables::search(entry.tables.clone()),

@@ -87,6 +87,7 @@ fn start(image: &Path, model: Model) -> Result<(OnPty, Serial)> {
         image: image.with_file_name(CHAINLOADER),
         bootargs: String::new(),
         icount: false,
+        parallel: false,
         // The cores that wait in the firmware's loop are not to take the host's from the one that works.
         extra: ["-accel", "tcg,thread=single"].map(str::to_owned).to_vec(),
     };

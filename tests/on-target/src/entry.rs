@@ -40,8 +40,8 @@ const BOOT: Duration = Duration::from_secs(60);
 const PROMPT: &str = "strata> ";
 
 fn words(image: &Path, model: Model) -> Vec<OsString> {
-    let qemu =
-        Qemu { model, image: image.to_path_buf(), bootargs: String::new(), icount: false, extra: Vec::new() };
+    let (image, bootargs, extra) = (image.to_path_buf(), String::new(), Vec::new());
+    let qemu = Qemu { model, image, bootargs, icount: false, parallel: false, extra };
     qemu.command().get_args().map(OsString::from).collect()
 }
 

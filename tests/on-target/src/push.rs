@@ -36,6 +36,7 @@ fn boot(image: &Path, model: Model) -> Result<(OnPty, Serial)> {
         image: image.to_path_buf(),
         bootargs: "host=1".into(),
         icount: false,
+        parallel: false,
         extra: Vec::new(),
     };
     let machine = qemu.start_on_pty(false)?;

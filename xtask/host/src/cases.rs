@@ -22,6 +22,10 @@ pub mod flag {
     /// Something in it loops until a deadline of a second of machine time, which plugins would make minutes: it runs
     /// unwatched by them.
     pub const SPINS: u32 = 8;
+    /// It needs several cores.
+    pub const CORES: u32 = 16;
+    /// It goes on for as long as it is told: run by `./x soak`.
+    pub const SOAK: u32 = 32;
 }
 
 /// One case.

@@ -77,11 +77,6 @@ impl Model {
             words.extend(["-cpu", "cortex-a53", "-smp", &self.cores.to_string()].map(str::to_owned));
             words.extend(["-m".into(), format!("{}M", RAM_BYTES >> 20)]);
         }
-        if self.is_smp() {
-            // With a thread for each core QEMU forgets its translation of a patched instruction *before* it does the
-            // store, so that another core can translate the old one again and keep it.
-            words.extend(["-accel", "tcg,thread=single"].map(str::to_owned));
-        }
         if self.board.semihosting {
             words.extend(["-semihosting-config", "enable=on,target=native,userspace=on"].map(str::to_owned));
         }

@@ -33,6 +33,8 @@ pub struct Qemu {
     pub bootargs: String,
     /// Count instructions: virtual time is instructions executed, and a run repeats exactly.
     pub icount: bool,
+    /// A host thread for each core, where there are several: nothing repeats, and patched instructions may be old.
+    pub parallel: bool,
     /// Further arguments.
     pub extra: Vec<String>,
 }
@@ -48,6 +50,12 @@ impl Qemu {
             .arg("-kernel")
             .arg(&self.image)
             .args(["-append", &self.bootargs]);
+        if self.model.is_smp() {
+            // With a thread for each core QEMU forgets its translation of a patched instruction *before* it does the
+            // store, so that another core can translate the old one again and keep it.
+            let threads = if self.parallel { "multi" } else { "single" };
+            command.args(["-accel", &format!("tcg,thread={threads}")]);
+        }
         if !self.model.brings_device_tree() {
             command.arg("-dtb").arg(self.image.with_file_name(DEVICE_TREE));
         }

@@ -13,6 +13,8 @@ mod logs;
 mod reclaim;
 mod reorder;
 mod scenarios;
+mod several_cores;
+mod soak;
 mod stacks;
 mod stress;
 mod trust;

@@ -375,3 +375,37 @@ case!(
         Ok(())
     }
 );
+
+/// Asks a demo server for a note, once: its endpoint and the note in; word 2 becomes 1 when the answer has come.
+fn noting(shared: &'static Shared, ipc: &mut Ipc) {
+    let _ = Device::at(shared.get(0)).take_note(ipc, shared.get(1));
+    shared.set(2, 1);
+    while !shared.stopping() {
+        sel4_sys::seL4_Yield();
+    }
+}
+
+case!(
+    /// R15: a module that has called through another module's gate is not left: where its call returns to is in the gate's
+    /// record, and nowhere else.
+    30, fn r15_a_caller_that_only_a_record_names_is_inside(agent) {
+        for module in ["soak_tally", "wait_inside", "soak_hammer"] {
+            agent.load(module)?;
+        }
+        let (demo, other) = (agent.open("demo")?, agent.open("demo2")?);
+        // One round: the last of its calls goes through the gate of `wait_inside` and sleeps there.
+        let client = agent.spawn(noting, &[demo.endpoint(), 1])?;
+        agent.sleep_us(5_000)?;
+        ensure_eq!(agent.stat("wait_inside")?[0], 1, "calls inside");
+        let refused = agent.unload_refused("soak_hammer", 20, Errno::ETIMEDOUT)?;
+        let Some(blocker) = refused.blockers.iter().flatten().next() else { fail!("no blocker is named") };
+        ensure_eq!((blocker.thread.as_str(), blocker.entry.as_str()), ("demo", "demo_note"), "the blocker");
+        other.release(agent.ipc)?;
+        await_word(agent, client, 2, "the answer of the call that slept")?;
+        agent.join(client)?;
+        for module in ["soak_hammer", "wait_inside", "soak_tally"] {
+            agent.unload(module)?;
+        }
+        agent.expect_empty()
+    }
+);
