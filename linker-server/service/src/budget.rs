@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! watchdog ─ beat ─► has a driver server been running all the time, in one request, for CALL_MS_MAX?
-//!                      │ yes: stay above it, and look SAMPLES times, SAMPLE_MS apart
+//!                      │ yes: stay above it, and look SAMPLES times, a millisecond or two apart
 //!                      ▼
 //!                    which entrances were in every sample? the innermost is the call that does not return
 //!                      │ a sample finds it in that module's own text
@@ -18,6 +18,7 @@ use crate::linker::{Linker, sight};
 use core::sync::atomic::Ordering;
 use heapless::Vec;
 use linker_core::ModuleId;
+use linker_space::asm::{ticks, ticks_a_second};
 use linker_space::look::{ENTRANCES_MAX, Entrance, entrances};
 use linker_space::thread::{Role, THREADS_MAX};
 use linker_space::watchdog::{self, BEAT_MS};
@@ -29,9 +30,9 @@ pub const CALL_MS_MAX: u32 = 200;
 /// Beats in that time.
 const BEATS_MAX: u32 = CALL_MS_MAX / BEAT_MS;
 /// Looks that decide which call it is.
-const SAMPLES: u32 = 16;
-/// Time between two of them, in milliseconds.
-const SAMPLE_MS: u32 = 2;
+const SAMPLES: u32 = 32;
+/// Two of them are this many a second apart, at the least.
+const SAMPLES_A_SECOND: u64 = 1000;
 /// Looks after which the thread is taken out wherever it stands.
 const SAMPLES_MAX: u32 = 4 * SAMPLES;
 /// The instruction `svc #0`.
@@ -76,6 +77,14 @@ enum Verdict {
     Innocent,
     /// It does not come back from this module.
     Loops(ModuleId),
+}
+
+/// When to look next: not after the same time each time, or a loop would be found at the same place in each of its turns.
+fn next_sample() -> u64 {
+    let (now, between) = (ticks(), ticks_a_second() / SAMPLES_A_SECOND);
+    // The high bits of the product with 2^64 divided by the golden ratio are spread evenly.
+    let scattered = now.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    now + between + scattered % between.max(1)
 }
 
 impl Linker<'_> {
@@ -126,7 +135,7 @@ impl Linker<'_> {
         let Some(suspect) = self.watch.suspect.take() else { return };
         let at = suspect.thread;
         match self.judge(suspect) {
-            Verdict::Again => return self.deadlines.set(Purpose::Sample, SAMPLE_MS, 0),
+            Verdict::Again => return self.deadlines.set_at(Purpose::Sample, next_sample(), 0),
             Verdict::Innocent => {}
             Verdict::Loops(module) => self.take_out(at, module),
         }

@@ -39,7 +39,11 @@ impl Deadlines {
 
     /// Sets a deadline `ms` from now; `ticket` comes back when it passes.
     pub fn set(&mut self, purpose: Purpose, ms: u32, ticket: u32) {
-        let at = ticks() + ticks_a_second() * u64::from(ms) / 1000;
+        self.set_at(purpose, ticks() + ticks_a_second() * u64::from(ms) / 1000, ticket);
+    }
+
+    /// Sets a deadline at a time in ticks.
+    pub fn set_at(&mut self, purpose: Purpose, at: u64, ticket: u32) {
         self.due.set(purpose as usize, at, ticket);
         self.page.set(purpose as usize, at);
         sel4_sys::seL4_Signal(caps::slot::TIMER_SIGNAL);
