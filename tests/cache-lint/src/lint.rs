@@ -109,6 +109,9 @@ struct Line {
     /// By core, words that were replaceable when they were last known coherent for it, and have been so with every store
     /// since: one that sleeps meanwhile takes the window from nobody.
     patchable: [u16; CORES_MAX],
+    /// By core, words that it was found coherent for since they were last stored: maintenance that goes on for their
+    /// neighbours takes that from nobody.
+    settled: [u16; CORES_MAX],
     cleaner: u8,
     invalidator: u8,
     cleaned_at: u64,
@@ -233,6 +236,7 @@ impl Lint {
         line.stored |= mask;
         line.cleaned &= !mask;
         line.invalidated &= !mask;
+        line.settled.iter_mut().for_each(|words| *words &= !mask);
         line.storer = storer;
         // A branch stays replaceable while only one branch after the other is stored there.
         let any = line.patchable.iter().any(|words| words & mask != 0);
@@ -328,6 +332,7 @@ impl Lint {
                 line.remember(word, bits);
                 return Fetch::Coherent;
             }
+            line.settled[core] |= word;
             let everybody = (0..used).all(|core| line.missing(word, at, core, &cores).is_none());
             if everybody {
                 line.invalidated &= !word;
@@ -407,6 +412,8 @@ impl Line {
             None
         } else if !self.aliases.contains(&here) && !self.aliases.contains(&EVERYWHERE) {
             Some(Missing::InvalidateHere)
+        } else if self.settled[core] & word != 0 {
+            None
         } else if cores[by].barrier < self.invalidated_at {
             Some(Missing::Barrier)
         } else if cores[core].seen[by] < self.invalidated_at {

@@ -203,6 +203,28 @@ fn a_core_that_sleeps_takes_the_window_from_nobody() {
 }
 
 #[test]
+fn maintenance_for_a_neighbour_unsettles_nobody() {
+    let mut lint = Lint::new(BASE, 1 << 16, 4);
+    lint.barrier(0);
+    lint.stored(STORER, WORD + 4, 4, || BRANCH);
+    WHOLE.iter().for_each(|&one| step(&mut lint, 0, one));
+    lint.synchronised(1);
+    assert_eq!(missing(&mut lint, 1, AT), None);
+    // The branch beside it is replaced; cores 2 and 3 have never run here, so that the line is still on its way.
+    lint.stored(STORER, WORD + 4, 4, || CALL);
+    for one in [Clean, Barrier, Invalidate] {
+        step(&mut lint, 0, one);
+        assert_eq!(missing(&mut lint, 1, AT), None, "after {one:?}");
+    }
+    // Whoever has not run it yet needs what it always needed, and a store of its own unsettles it.
+    assert_eq!(missing(&mut lint, 2, AT), Some(Missing::Barrier));
+    [Barrier].iter().for_each(|&one| step(&mut lint, 0, one));
+    assert_eq!(missing(&mut lint, 2, AT), Some(Missing::Synchronise));
+    step(&mut lint, 0, Store);
+    assert_eq!(missing(&mut lint, 1, AT), Some(Missing::Clean));
+}
+
+#[test]
 fn zeroes_are_stores_where_somebody_looked() {
     let mut lint = after(&WHOLE);
     lint.zeroed(STORER, WORD);

@@ -62,10 +62,6 @@ pub(crate) const UNMAINTAINED: u32 = 2;
 /// Flag of a case that needs a kernel with the feature `check`.
 pub(crate) const CHECKED: u32 = 4;
 
-/// Flag of a case that the host's cache lint does not watch.
-#[cfg(feature = "smp")]
-pub(crate) const UNWATCHED: u32 = 8;
-
 /// How long a case of the kernel may take, in seconds.
 pub(crate) const SECONDS: u32 = 30;
 

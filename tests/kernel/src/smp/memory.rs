@@ -1,7 +1,7 @@
 //! What one core does to memory and capabilities is so for the others.
 use super::{advances, clear, spawn_on, until, value, word};
+use crate::case;
 use crate::env::{COUNTER, Env, SCRATCH, ok, park};
-use crate::{UNWATCHED, case};
 use core::sync::atomic::Ordering;
 use sel4_sys::{
     api_object, seL4_ARM_VMAttributes, seL4_CapInitThreadASIDPool, seL4_CapInitThreadCNode,
@@ -86,7 +86,7 @@ case! {
     /// B2.2.5). When SetAffinity has returned after the cache was unified, the thread executes the new one: it was
     /// stalled, which synchronises its context. (QEMU with a host thread for each core does not hold this: it forgets
     /// its translation before it does the store.)
-    smp_patch, env, UNWATCHED => {
+    smp_patch, env => {
         clear();
         let data = env.frame();
         env.map(data, WRITTEN);
