@@ -9,8 +9,9 @@ pub(crate) struct Area {
     pub(crate) packages: &'static [&'static str],
     /// What the names of its on-target cases contain.
     pub(crate) cases: &'static str,
-    /// What those of its cases contain that are run on several cores as well.
-    pub(crate) cases_of_several: Option<&'static str>,
+    /// What those of its cases contain that every complete run has on several cores as well. Who tries the area alone
+    /// gets all of them there.
+    pub(crate) cases_of_several: &'static [&'static str],
     /// Does it judge modules as they were built?
     pub(crate) modules: bool,
 }
@@ -32,7 +33,7 @@ pub(crate) const AREAS: &[Area] = &[
         name: "kernel",
         packages: &["microkernel-abi", KERNEL_CORE, "kernel-calls", "cache-lint"],
         cases: "::kernel::",
-        cases_of_several: Some("::kernel::"),
+        cases_of_several: &["::kernel::"],
         modules: false,
     },
     Area {
@@ -50,7 +51,7 @@ pub(crate) const AREAS: &[Area] = &[
             "strata-models",
         ],
         cases: "::agent::",
-        cases_of_several: Some("::agent::"),
+        cases_of_several: &["::agent::smp_", "::agent::soak_", "::agent::r10_"],
         modules: true,
     },
 ];

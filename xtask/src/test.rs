@@ -97,7 +97,9 @@ pub(crate) fn test(workspace: &Workspace, args: &TestArgs) -> Result<ExitCode> {
             results.add("other boards", || other_machines(workspace, args.all));
         }
         if checks {
-            AREAS.iter().for_each(|area| on_several_cores(workspace, area, &mut results));
+            for area in AREAS {
+                on_several_cores(workspace, area, area.cases_of_several, &mut results);
+            }
         }
     }
     Ok(results.finish())
@@ -122,31 +124,31 @@ fn one_area(workspace: &Workspace, area: &Area, host: bool, target: bool) -> Exi
             results.add("built modules", || built_modules(workspace));
         }
         if images.is_some() == area.modules {
-            let cases = cases(area.cases);
+            let cases = cases(&[area.cases]);
             results.add("on-target tests", || on_target_tests(workspace, images.as_ref(), &cases));
         }
-        on_several_cores(workspace, area, &mut results);
+        on_several_cores(workspace, area, &[area.cases], &mut results);
     }
     results.finish()
 }
 
 /// On-target cases by a part of their names.
-fn cases(filter: &str) -> TestArgs {
-    TestArgs { filters: vec![filter.to_owned()], host: false, target: true, list: false, all: false }
+fn cases(filters: &[&str]) -> TestArgs {
+    let filters = filters.iter().map(|&filter| filter.to_owned()).collect();
+    TestArgs { filters, host: false, target: true, list: false, all: false }
 }
 
-/// Those of an area's cases that are also for several cores, on the same machine with more of them.
-fn on_several_cores(workspace: &Workspace, area: &Area, results: &mut Results) {
+/// Some of an area's cases on the same machine with several cores.
+fn on_several_cores(workspace: &Workspace, area: &Area, filters: &[&str], results: &mut Results) {
     // The Raspberry Pi's cores are what they are.
     if workspace.model.gic.is_none() || workspace.model.is_smp() {
         return;
     }
-    let Some(filter) = area.cases_of_several else { return };
     let model = Model { cores: SMP_CORES, ..workspace.model };
     let several = Workspace { model, ..workspace.clone() };
     results.add("on-target tests on several cores", || {
         let images = area.modules.then(|| build::all(&several)).transpose()?;
-        on_target_tests(&several, images.as_ref(), &cases(filter))
+        on_target_tests(&several, images.as_ref(), &cases(filters))
     });
 }
 
