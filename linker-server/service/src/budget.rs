@@ -10,7 +10,8 @@
 //!                    suspended, and as if it had faulted there: the module is popped, the call returns its fault value
 //! ```
 //! A layer that loops by calling those below is told from them, because they are left between two samples and it is not.
-//! A thread that is blocked takes no time: it is found at a system call, and is left alone.
+//! A thread that is blocked takes no time: it is found at a system call that may block, and is left alone. On another core
+//! the call is not enough: a thread that has been stalled on its way into the kernel stands there, too.
 
 use crate::deadlines::Purpose;
 use crate::faults::Fault;
@@ -23,7 +24,10 @@ use linker_space::look::{ENTRANCES_MAX, Entrance, entrances};
 use linker_space::thread::{Role, THREADS_MAX};
 use linker_space::watchdog::{self, BEAT_MS};
 use linker_unwind::Code;
+use sel4_sys::abi::syscall;
+use sel4_sys::seL4_UserContext;
 use strata_protocol::caps::priority;
+use strata_protocol::domain::slot;
 
 /// How long a driver server may work on one request, in milliseconds.
 pub const CALL_MS_MAX: u32 = 200;
@@ -87,6 +91,13 @@ fn next_sample() -> u64 {
     now + between + scattered % between.max(1)
 }
 
+/// Whether the system call that a thread of the link domain stands at may block it.
+fn may_block(registers: &seL4_UserContext) -> bool {
+    let number = registers.x7.cast_signed();
+    let sends = matches!(number, syscall::CALL | syscall::SEND);
+    syscall::may_block(number) && (!sends || slot::is_endpoint(registers.x0))
+}
+
 impl Linker<'_> {
     /// The watchdog has woken us, perhaps.
     pub fn beat(&mut self) {
@@ -122,12 +133,14 @@ impl Linker<'_> {
         }
     }
 
-    /// Whether a thread executes, or would if nobody more urgent did: whoever is blocked stands at a system call.
+    /// Whether a thread executes, or would if nobody more urgent did: whoever is blocked stands at a system call that
+    /// may block.
     fn is_running(&mut self, at: usize) -> bool {
         let thread = &self.space.threads[at];
         let parked = self.parked.iter().any(|parked| parked.thread == thread.number);
-        let Ok(pc) = thread.pc(self.objects) else { return false };
-        !parked && sight!(self).instruction(pc) != Some(SVC)
+        let Ok(registers) = thread.registers(self.objects) else { return false };
+        let blocked = sight!(self).instruction(registers.pc) == Some(SVC) && may_block(&registers);
+        !parked && !blocked
     }
 
     /// Looks at the suspect.
@@ -169,7 +182,8 @@ impl Linker<'_> {
                 Verdict::Innocent
             }
             Some(module)
-                if samples >= SAMPLES_MAX || samples >= SAMPLES && in_it && self.executes_in(at, module) =>
+                if samples >= SAMPLES_MAX && self.suspend(at)
+                    || samples >= SAMPLES && in_it && self.stops_in(at, module) =>
             {
                 Verdict::Loops(module)
             }
@@ -188,12 +202,27 @@ impl Linker<'_> {
         pc.is_ok_and(text) && self.leads_out(at, module)
     }
 
+    fn suspend(&mut self, at: usize) -> bool {
+        self.space.threads[at].suspend(self.objects).is_ok()
+    }
+
+    /// Suspends a thread if it stands in a module's own text. One of another core runs on between two looks, so that it
+    /// is suspended before the last of them.
+    fn stops_in(&mut self, at: usize, module: ModuleId) -> bool {
+        // It is not blocked, so that nothing is cancelled by this; its client goes on waiting for it.
+        if !self.executes_in(at, module) || !self.suspend(at) {
+            return false;
+        }
+        let stands = self.executes_in(at, module);
+        if !stands && self.space.threads[at].resume(self.objects).is_err() {
+            defmt::error!("thread {=usize} does not go on", at);
+        }
+        stands
+    }
+
+    /// Has a thread that is suspended leave a module.
     fn take_out(&mut self, at: usize, module: ModuleId) {
         let thread = &self.space.threads[at];
-        // It is not blocked, so that nothing is cancelled by this; its client goes on waiting for it.
-        if thread.suspend(self.objects).is_err() {
-            return;
-        }
         let pc = thread.pc(self.objects).unwrap_or(0);
         defmt::warn!("thread {=usize} does not come back: it is taken out at {=u64:#x}", at, pc);
         let fault = Fault::overrun(pc);

@@ -237,7 +237,7 @@ impl Thread {
         self.enter(objects)
     }
 
-    /// Its program counter: the system call's, for a thread that is blocked.
+    /// Its program counter: the system call's, for a thread that is blocked or on its way into the kernel.
     ///
     /// # Errors
     /// [`ObjectError::Kernel`].
@@ -254,6 +254,14 @@ impl Thread {
     /// [`ObjectError::Kernel`].
     pub fn suspend(&self, objects: &mut Objects) -> Result<(), ObjectError> {
         check(Operation::Configure, objects.ipc.seL4_TCB_Suspend(self.tcb))
+    }
+
+    /// Lets a thread that was suspended go on; a system call that it stood at begins anew.
+    ///
+    /// # Errors
+    /// [`ObjectError::Kernel`].
+    pub fn resume(&self, objects: &mut Objects) -> Result<(), ObjectError> {
+        check(Operation::Configure, objects.ipc.seL4_TCB_Resume(self.tcb))
     }
 
     /// The thread's registers, without stopping it.

@@ -34,3 +34,24 @@ pub const DEBUG_NAME_THREAD: i64 = -14;
 pub const DEBUG_SEND_IPI: i64 = -15;
 /// Debug, with several cores: the core that a thread belongs to.
 pub const DEBUG_GET_THREAD_AFFINITY: i64 = -16;
+
+/// Whether a thread that stands at a system call may be blocked in it, which depends on what it names (seL4 manual,
+/// "System Calls"). At any other it only stands before it begins: a thread that is stalled on its way into the kernel
+/// starts the call over.
+#[must_use]
+pub const fn may_block(number: i64) -> bool {
+    matches!(number, CALL | REPLY_RECV | SEND | RECV)
+}
+
+#[cfg(test)]
+mod tests {
+    //! Goal: no call that may block is taken for one that does not, and the other way round.
+    use super::*;
+
+    #[test]
+    fn calls_that_wait_for_somebody_may_block() {
+        let blocking = (-64..=0).filter(|number| may_block(*number));
+        assert!(blocking.eq([RECV, SEND, REPLY_RECV, CALL]));
+        assert!(!may_block(YIELD) && !may_block(NB_SEND) && !may_block(NB_RECV) && !may_block(REPLY));
+    }
+}

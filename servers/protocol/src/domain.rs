@@ -225,4 +225,31 @@ pub mod slot {
     pub const fn fault_endpoint(thread: u32) -> u64 {
         FIRST_DYNAMIC + thread as u64 * PER_THREAD
     }
+
+    /// Whether a slot may hold an endpoint: of each thread's slots the first two do, its fault endpoint and what it serves.
+    /// Sending to anything else does not block.
+    #[must_use]
+    pub const fn is_endpoint(slot: u64) -> bool {
+        slot >= FIRST_DYNAMIC && (slot - FIRST_DYNAMIC) % PER_THREAD < 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Goal: each thread's endpoints are known as such, and no notification is.
+    use super::slot::{EXIT_SIGNAL, FIRST_DYNAMIC, HOLD, PER_THREAD, fault_endpoint, is_endpoint};
+
+    #[test]
+    fn two_slots_of_each_thread_are_endpoints() {
+        assert!((HOLD..=EXIT_SIGNAL).all(|slot| !is_endpoint(slot)), "the slots that all share");
+        for thread in 0..16 {
+            let first = fault_endpoint(thread);
+            assert!(is_endpoint(first) && is_endpoint(first + 1), "endpoints of thread {thread}");
+            assert!(
+                (first + 2..first + PER_THREAD).all(|slot| !is_endpoint(slot)),
+                "the rest of thread {thread}"
+            );
+        }
+        assert!(!is_endpoint(0) && !is_endpoint(FIRST_DYNAMIC - 1));
+    }
 }
