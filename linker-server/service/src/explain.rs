@@ -3,9 +3,9 @@
 use kmod::ParseError;
 use linker_books::window::WindowError;
 use linker_core::layout::LayoutError;
-use linker_core::{CommitError, ModuleState, PlanError};
+use linker_core::{CommitError, Errno as CoreErrno, ModuleState, PlanError};
+use linker_space::error::ObjectError;
 use linker_space::module::ModuleError;
-use linker_space::objects::ObjectError;
 use strata_protocol::{Errno, Refusal};
 
 use crate::store::StoreError;
@@ -14,6 +14,36 @@ use crate::store::StoreError;
 #[must_use]
 pub fn errno(number: i32) -> Errno {
     Errno::from_number(number).unwrap_or(Errno::EIO)
+}
+
+/// The core's word for the protocol's.
+#[must_use]
+pub const fn core_errno(errno: Errno) -> CoreErrno {
+    match errno {
+        Errno::EPERM => CoreErrno::EPERM,
+        Errno::ENOENT => CoreErrno::ENOENT,
+        Errno::EINTR => CoreErrno::EINTR,
+        Errno::EIO => CoreErrno::EIO,
+        Errno::E2BIG => CoreErrno::E2BIG,
+        Errno::ENOEXEC => CoreErrno::ENOEXEC,
+        Errno::EDEADLK => CoreErrno::EDEADLK,
+        Errno::ENOMEM => CoreErrno::ENOMEM,
+        Errno::EFAULT => CoreErrno::EFAULT,
+        Errno::EBUSY => CoreErrno::EBUSY,
+        Errno::EEXIST => CoreErrno::EEXIST,
+        Errno::ENODEV | Errno::EINVAL => CoreErrno::EINVAL,
+        Errno::ENOTTY => CoreErrno::ENOTTY,
+        Errno::ENOSPC => CoreErrno::ENOSPC,
+        Errno::ERANGE => CoreErrno::ERANGE,
+        Errno::EAGAIN => CoreErrno::EAGAIN,
+        Errno::ETIMEDOUT => CoreErrno::ETIMEDOUT,
+        Errno::ENAMETOOLONG => CoreErrno::ENAMETOOLONG,
+        Errno::ESTALE => CoreErrno::ESTALE,
+        Errno::EPROGMISMATCH => CoreErrno::EPROGMISMATCH,
+        Errno::EAUTH => CoreErrno::EAUTH,
+        Errno::ENOSYS => CoreErrno::ENOSYS,
+        Errno::ECANCELED => CoreErrno::ECANCELED,
+    }
 }
 
 /// An image that cannot be copied.

@@ -12,6 +12,7 @@
     reason = "a refusal is the answer that a client gets: made once a turn, passed on as it is"
 )]
 
+pub mod answers;
 pub mod budget;
 pub mod caps;
 pub mod commands;

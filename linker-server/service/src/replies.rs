@@ -4,7 +4,8 @@
 //! taken its reply capability along, and nobody waits for it.
 
 use linker_books::ledger::Account;
-use linker_space::objects::{ObjectError, Objects};
+use linker_space::error::ObjectError;
+use linker_space::objects::Objects;
 use sel4_sys::{seL4_CPtr, seL4_MessageInfo};
 use strata_protocol::Errno;
 use strata_protocol::linker::Reply;

@@ -201,7 +201,7 @@ impl Linker<'_> {
     fn lend(
         &mut self,
         name: &str,
-        make: impl FnOnce(&mut Self) -> Result<u64, linker_space::objects::ObjectError>,
+        make: impl FnOnce(&mut Self) -> Result<u64, linker_space::error::ObjectError>,
     ) -> Answer {
         match make(self) {
             Ok(cap) => {

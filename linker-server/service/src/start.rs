@@ -18,7 +18,8 @@ use linker_space::domain::{
     DomainError, DomainSpace, EXIT_TAIL_AT, Grants, LANDING_PAD_AT, LINKER_TEXT_AT, LINKER_TEXT_END,
     SEGMENTS_MAX, Segment, ServerPlan, WORKERS_MAX,
 };
-use linker_space::objects::{ObjectError, Objects};
+use linker_space::error::ObjectError;
+use linker_space::objects::Objects;
 use linker_space::text::Text;
 use linker_space::vspace::Access;
 use linker_unwind::Scratch;

@@ -6,7 +6,8 @@
 
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use linker_books::ledger::Account;
-use linker_space::objects::{ObjectError, Objects, PAGE_BITS, PAGE_SIZE};
+use linker_space::error::ObjectError;
+use linker_space::objects::{Objects, PAGE_BITS, PAGE_SIZE};
 use linker_space::vspace::{make_tables, map};
 use sel4_sys::api_object::seL4_ARM_SmallPageObject;
 use sel4_sys::{seL4_ARM_VMAttributes, seL4_CapRights};

@@ -3,13 +3,13 @@
 //! The core says what to do next ([`Action`]); this file does it and tells what came of it ([`Event`]),
 //! until the core waits for something from outside: a worker, a deadline, somebody who leaves.
 
-use crate::deadlines::{Purpose, microseconds_since};
+use crate::deadlines::Purpose;
 use crate::explain;
 use crate::linker::{Linker, Turn, Work, sight};
 use crate::replies::Owed;
-use linker_core::transaction::{Blocker, Cause, Why};
+use linker_core::transaction::{Blocker, Why};
 use linker_core::{
-    Action, CapRights, Command, Errno as CoreErrno, Event, ModuleId, Name, Outcome, Step, Va, commit, forget,
+    Action, CapRights, Command, Errno as CoreErrno, Event, ModuleId, Name, Outcome, Va, commit, forget,
     plan_pop, plan_unload, revert,
 };
 use linker_space::asm::ticks;
@@ -17,9 +17,9 @@ use linker_space::look::look;
 use linker_space::text::{Text, synchronise};
 use linker_space::thread::THREADS_MAX;
 use linker_space::worker::{self, Job};
-use strata_protocol::linker::{self as protocol, BLOCKERS_MAX, Reply};
+use strata_protocol::linker::{self as protocol, Reply};
 use strata_protocol::store::ImageRef;
-use strata_protocol::{Errno, ModuleName, Refusal, SymbolName};
+use strata_protocol::{Errno, ModuleName, Refusal};
 
 /// How long after a look that found somebody inside the next one comes, in milliseconds.
 const LOOK_AGAIN_MS: u32 = 2;
@@ -152,7 +152,7 @@ impl Linker<'_> {
 
     /// Notes why a step refuses.
     fn refuse(&mut self, refusal: Refusal) -> Event {
-        let event = Event::Refused(core_errno(refusal.errno));
+        let event = Event::Refused(explain::core_errno(refusal.errno));
         if let Some(turn) = self.turn.as_mut() {
             turn.refusal = Some(refusal);
         }
@@ -499,114 +499,5 @@ impl Linker<'_> {
             Some(Work::Pop { module }) => self.name_of(*module),
             Some(Work::Revoke { .. }) | None => ModuleName::default(),
         }
-    }
-
-    fn undone(&mut self, cause: Cause) -> Reply {
-        let name = self.turn_name();
-        let word = explain::errno(cause.why.errno());
-        if let Some(refusal) = self.turn.as_mut().and_then(|turn| turn.refusal.take()) {
-            return Reply::Refused(refusal);
-        }
-        let refusal = match cause.why {
-            Why::StillInside => {
-                Refusal::new(word, &name, "threads are still inside at the deadline; everything is as before")
-            }
-            Why::Canceled(_) if word == Errno::EINTR => {
-                Refusal::new(word, &name, "a module faulted meanwhile; everything is as before")
-            }
-            Why::Canceled(_) => Refusal::new(word, &name, "cancelled; everything is as before"),
-            Why::Refused(_) => {
-                let step = Shouted(cause.step);
-                Refusal::format(word, &name, format_args!("its {step} refuses; everything is as before"))
-            }
-            Why::Overran | Why::Faulted => Refusal::new(word, &name, "undone; everything is as before"),
-        };
-        let draining = matches!(cause.why, Why::StillInside) || cause.step == Step::Drain;
-        if draining { Reply::Blocked { refusal, blockers: self.blockers() } } else { Reply::Refused(refusal) }
-    }
-
-    fn wedged(&self, cause: Cause) -> Reply {
-        let name = self.turn_name();
-        let what = match cause.why {
-            Why::Faulted => "faulted",
-            Why::Overran => "overran its deadline",
-            Why::StillInside => "threads stayed inside",
-            Why::Refused(_) | Why::Canceled(_) => "did not let go",
-        };
-        let word = explain::errno(cause.why.errno());
-        let step = Shouted(cause.step);
-        Reply::Refused(Refusal::format(word, &name, format_args!("{step}: {what}; the module is wedged")))
-    }
-
-    fn blockers(&self) -> [Option<protocol::Blocker>; BLOCKERS_MAX] {
-        let mut blockers = [const { None }; BLOCKERS_MAX];
-        for (to, from) in blockers.iter_mut().zip(self.transaction.blockers()) {
-            let thread = self.space.threads.get(from.thread as usize);
-            *to = Some(protocol::Blocker {
-                thread: thread.map_or_else(ModuleName::default, |thread| thread.name.clone()),
-                pc: from.pc.0,
-                entry: SymbolName::cut(from.entry.text()),
-                since_us: microseconds_since(from.since),
-            });
-        }
-        blockers
-    }
-}
-
-/// A step by the name of its command, as the requirements write it.
-struct Shouted(Step);
-
-impl core::fmt::Display for Shouted {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self.0 {
-            Step::Copy => "COPY",
-            Step::Plan => "PLAN",
-            Step::Map => "MAP",
-            Step::Init => "INIT",
-            Step::Query => "QUERY",
-            Step::Catch => "CATCH",
-            Step::Relink => "RELINK",
-            Step::Grace => "GRACE",
-            Step::Start => "START",
-            Step::Drain => "DRAIN",
-            Step::Fini => "FINI",
-            Step::Check => "CHECK",
-            Step::Unmap => "UNMAP",
-            Step::Reclaim => "RECLAIM",
-            Step::Revert => "REVERT",
-            Step::GraceBack => "GRACE-BACK",
-            Step::Uncatch => "UNCATCH",
-            Step::Abandon => "ABANDON",
-            Step::Revoke => "REVOKE",
-        })
-    }
-}
-
-/// The core's word for the protocol's.
-const fn core_errno(errno: Errno) -> CoreErrno {
-    match errno {
-        Errno::EPERM => CoreErrno::EPERM,
-        Errno::ENOENT => CoreErrno::ENOENT,
-        Errno::EINTR => CoreErrno::EINTR,
-        Errno::EIO => CoreErrno::EIO,
-        Errno::E2BIG => CoreErrno::E2BIG,
-        Errno::ENOEXEC => CoreErrno::ENOEXEC,
-        Errno::EDEADLK => CoreErrno::EDEADLK,
-        Errno::ENOMEM => CoreErrno::ENOMEM,
-        Errno::EFAULT => CoreErrno::EFAULT,
-        Errno::EBUSY => CoreErrno::EBUSY,
-        Errno::EEXIST => CoreErrno::EEXIST,
-        Errno::ENODEV | Errno::EINVAL => CoreErrno::EINVAL,
-        Errno::ENOTTY => CoreErrno::ENOTTY,
-        Errno::ENOSPC => CoreErrno::ENOSPC,
-        Errno::ERANGE => CoreErrno::ERANGE,
-        Errno::EAGAIN => CoreErrno::EAGAIN,
-        Errno::ETIMEDOUT => CoreErrno::ETIMEDOUT,
-        Errno::ENAMETOOLONG => CoreErrno::ENAMETOOLONG,
-        Errno::ESTALE => CoreErrno::ESTALE,
-        Errno::EPROGMISMATCH => CoreErrno::EPROGMISMATCH,
-        Errno::EAUTH => CoreErrno::EAUTH,
-        Errno::ENOSYS => CoreErrno::ENOSYS,
-        Errno::ECANCELED => CoreErrno::ECANCELED,
     }
 }

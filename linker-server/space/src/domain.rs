@@ -7,8 +7,9 @@
 //! Link-domain threads share one CNode that holds endpoints, notifications and interrupt handlers, and
 //! nothing by which an address space or a thread could be changed.
 
+use crate::error::{ObjectError, Operation, check};
 use crate::mirror::View;
-use crate::objects::{ObjectError, Objects, Operation, PAGE_BITS, PAGE_SIZE, Untyped, check};
+use crate::objects::{Objects, PAGE_BITS, PAGE_SIZE, Untyped};
 use crate::thread::{
     DOMAIN_CNODE_BITS, Recipe, Role, THREAD_STRIDE, THREADS_AT, THREADS_MAX, Thread, command_page_of,
     make_thread,

@@ -10,6 +10,7 @@
 
 pub mod asm;
 pub mod domain;
+pub mod error;
 pub mod look;
 pub mod mirror;
 pub mod module;

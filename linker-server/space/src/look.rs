@@ -4,8 +4,9 @@
 //! are of one moment. `linker-unwind` says what they mean; here are its eyes: the text and the unwind tables of a
 //! link domain ([`Sight`]), and the stack of a thread.
 
+use crate::error::ObjectError;
 use crate::mirror::View;
-use crate::objects::{ObjectError, Objects};
+use crate::objects::Objects;
 use crate::thread::{THREADS_MAX, Thread, raised};
 use crate::worker;
 use core::ops::Range;

@@ -4,8 +4,9 @@
 //! frame capability, in the link domain, in the mirror and wherever else one went. Nothing of the
 //! module can survive its untyped object.
 
+use crate::error::{ObjectError, Operation, check};
 use crate::mirror::View;
-use crate::objects::{ObjectError, Objects, Operation, PAGE_SIZE, Untyped, check};
+use crate::objects::{Objects, PAGE_SIZE, Untyped};
 use crate::vspace::{Access, Pages, VSpaces, make_pages, mirror, publish};
 use linker_books::ledger::Account;
 use linker_books::window::WindowError;

@@ -5,7 +5,8 @@
 //! the capability that Retype made and never of another copy; so one client's copies cannot be
 //! revoked apart from another's. All copies are revoked when the last client gives the region back.
 
-use crate::objects::{ObjectError, Objects, PAGE_BITS, PAGE_SIZE, Untyped};
+use crate::error::ObjectError;
+use crate::objects::{Objects, PAGE_BITS, PAGE_SIZE, Untyped};
 use crate::vspace::{VSpaces, map};
 use heapless::Vec;
 use linker_books::ledger::Account;

@@ -5,9 +5,10 @@
 //! link domain's untyped memory and stays until the link domain goes.
 
 use crate::domain::LANDING_PAD_AT;
+use crate::error::{ObjectError, Operation, check};
 use crate::look::Return;
 use crate::mirror::View;
-use crate::objects::{ObjectError, Objects, Operation, PAGE_SIZE, Untyped, check};
+use crate::objects::{Objects, PAGE_SIZE, Untyped};
 use crate::vspace::{Access, Pages, VSpaces, make_pages};
 use core::sync::atomic::Ordering;
 use linker_books::ledger::Account;

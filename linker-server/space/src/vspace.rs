@@ -7,7 +7,8 @@
 //! never has to make one and an unload leaves none behind.
 
 use crate::asm::clean_to_unification;
-use crate::objects::{ObjectError, Objects, Operation, PAGE_BITS, PAGE_SIZE, Untyped, check};
+use crate::error::{ObjectError, Operation, check};
+use crate::objects::{Objects, PAGE_BITS, PAGE_SIZE, Untyped};
 use linker_books::ledger::Account;
 use sel4_sys::api_object::{seL4_ARM_PageTableObject, seL4_ARM_SmallPageObject};
 use sel4_sys::{seL4_ARM_VMAttributes, seL4_CPtr, seL4_CapRights, seL4_Error};

@@ -5,8 +5,9 @@
 //! last time, or watches somebody. It does nothing else, and holds no reference to anything of the linker server's.
 
 use crate::domain::WATCHDOG_AT;
+use crate::error::{ObjectError, Operation, check};
 use crate::mirror::View;
-use crate::objects::{ObjectError, Objects, Operation, PAGE_SIZE, Untyped, check};
+use crate::objects::{Objects, PAGE_SIZE, Untyped};
 use crate::vspace::{Access, VSpaces, make_pages, mirror};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use linker_books::ledger::Account;

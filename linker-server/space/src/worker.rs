@@ -4,7 +4,8 @@
 //! worker: the answer is a signal, and a deadline passes whether or not there is one. A worker that
 //! faults or overruns is stopped for good; the next one of the reserve takes its place.
 
-use crate::objects::{ObjectError, Objects};
+use crate::error::ObjectError;
+use crate::objects::Objects;
 use crate::thread::{Role, Thread};
 use core::sync::atomic::Ordering;
 use strata_protocol::domain::{COMMAND_WORDS, command_state};
