@@ -3,12 +3,13 @@
 
 use strata_protocol::linker::Request;
 use strata_protocol::message::{VERSION, WORDS_MAX};
+use strata_protocol::start::CONTROL_CORE;
 use strata_protocol::store::{Area, ImageRef};
 use strata_protocol::{Errno, caps::slot};
 use strata_runtime::{Ipc, clock};
 
 use crate::agent::Agent;
-use crate::case::{Outcome, case, ensure, ensure_eq, fail};
+use crate::case::{CORES, Outcome, case, ensure, ensure_eq, fail};
 use crate::names::{BASE, PING, WAIT};
 use crate::report::note;
 use crate::threads::Shared;
@@ -83,10 +84,11 @@ case!(
 );
 
 /// Changes one bit of an image and changes it back, without end: word 0 is where the image lies, word 1 its size; word 2
-/// counts.
+/// counts. It rests for less than word 3 turns after each change, so that some images come through on another core too.
 fn flipping(shared: &'static Shared, _: &mut Ipc) {
     let mut random = Random::new(shared.get(1));
     let size = usize::try_from(shared.get(1)).unwrap_or(1);
+    let rest = usize::try_from(shared.get(3)).unwrap_or(1);
     while !shared.stopping() {
         let place = (shared.get(0) + random.below(size) as u64) as *mut u8;
         let bit = 1 << random.below(8);
@@ -97,42 +99,53 @@ fn flipping(shared: &'static Shared, _: &mut Ipc) {
             // SAFETY: as above.
             unsafe { place.write_volatile(byte ^ bit) };
             shared.count(2);
+            for _ in 0..random.below(rest) {
+                core::hint::spin_loop();
+            }
         }
     }
 }
 
+/// Loads an image as often, while somebody else changes it; where there are cores, on another core.
+fn changing(agent: &mut Agent, loads: u32, core: u32, rest: u64) -> Outcome {
+    let demo = agent.open("demo")?;
+    let good = agent.archived_signed("pass_a")?;
+    let upload = agent.upload_bytes(good);
+    let size = upload.size as u64;
+    let before = agent.snapshot()?;
+    let client = agent.spawn_on(core, flipping, &[agent.upload, size, 0, rest])?;
+    let mut random = Random::new(agent.seed);
+    let (mut accepted, mut refused) = (0_u32, 0_u32);
+    for _ in 0..loads {
+        // The other client is stopped, or further on, wherever it is when this one wakes up.
+        agent.sleep_us(20 + random.next() % 50)?;
+        match agent.try_load_image("pass_a", ImageRef { area: Area::Upload, offset: 0, size })? {
+            Ok(()) => {
+                ensure_eq!(demo.ping(agent.ipc, 41)?, 412, "what was loaded");
+                agent.unload("pass_a")?;
+                accepted += 1;
+            }
+            Err(why) if why.errno == Errno::EAUTH => refused += 1,
+            Err(why) => fail!("neither as signed nor refused for its signature: {why:?}"),
+        }
+    }
+    let changes = client.get(2);
+    agent.join(client)?;
+    note!("{changes} changes: {accepted} images were as signed, {refused} were refused");
+    ensure!(changes > 1_000 && accepted > 0 && refused > 0, "nothing was tried");
+    agent.expect_as_before(&before, "images that change")?;
+    agent.audit()?;
+    agent.expect_empty()
+}
+
 case!(
     /// T2: an image that somebody changes while it is loaded is as it was signed, or it is refused.
-    60, fn t02_an_image_that_changes_meanwhile_is_as_signed_or_refused(agent) {
-        let demo = agent.open("demo")?;
-        let good = agent.archived_signed("pass_a")?;
-        let upload = agent.upload_bytes(good);
-        let size = upload.size as u64;
-        let before = agent.snapshot()?;
-        let client = agent.spawn(flipping, &[agent.upload, size])?;
-        let mut random = Random::new(agent.seed);
-        let (mut accepted, mut refused) = (0_u32, 0_u32);
-        for _ in 0..200 {
-            // The other client is stopped wherever it is when this one wakes up.
-            agent.sleep_us(20 + random.next() % 50)?;
-            match agent.try_load_image("pass_a", ImageRef { area: Area::Upload, offset: 0, size })? {
-                Ok(()) => {
-                    ensure_eq!(demo.ping(agent.ipc, 41)?, 412, "what was loaded");
-                    agent.unload("pass_a")?;
-                    accepted += 1;
-                }
-                Err(why) if why.errno == Errno::EAUTH => refused += 1,
-                Err(why) => fail!("neither as signed nor refused for its signature: {why:?}"),
-            }
-        }
-        let changes = client.get(2);
-        agent.join(client)?;
-        note!("{changes} changes: {accepted} images were as signed, {refused} were refused");
-        ensure!(changes > 1_000 && accepted > 0 && refused > 0, "nothing was tried");
-        agent.expect_as_before(&before, "images that change")?;
-        agent.audit()?;
-        agent.expect_empty()
-    }
+    60, fn t02_an_image_that_changes_meanwhile_is_as_signed_or_refused(agent) { changing(agent, 200, CONTROL_CORE, 1) }
+);
+
+case!(
+    /// T2: the same with the writer on another core, where it writes while the image is copied.
+    120, CORES, fn smp_t02_an_image_that_another_core_changes_is_as_signed_or_refused(agent) { changing(agent, 200, 1, 10_000) }
 );
 
 /// Sends messages of random words, half of them with a head that is right and the number of a request, without end.
