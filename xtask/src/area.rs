@@ -51,7 +51,13 @@ pub(crate) const AREAS: &[Area] = &[
             "strata-models",
         ],
         cases: "::agent::",
-        cases_of_several: &["::agent::smp_", "::agent::soak_", "::agent::r10_"],
+        cases_of_several: &[
+            "::agent::smp_",
+            "::agent::soak_",
+            "::agent::r10_",
+            "::agent::s15_",
+            "::agent::s34_loop",
+        ],
         modules: true,
     },
 ];

@@ -53,12 +53,16 @@ impl Server {
         let start = unsafe { *start };
         // SAFETY: this is the entry of the thread; after a restart nothing of the earlier run is left.
         let ipc = unsafe { thread::take_ipc() };
+        let mut server = Self { ipc, start };
+        if thread::block().serving.load(Ordering::Acquire) == serving::GIVEN_UP {
+            server.answer_after_fault();
+            server.stand_in(Errno::ENXIO);
+        }
         if let Ok(index) = usize::try_from(start.index)
             && start.physical != 0
         {
             bus_default::windows::WINDOWS.open(index, start.physical, start.address, start.size);
         }
-        let mut server = Self { ipc, start };
         server.answer_for_predecessor();
         server
     }
@@ -72,7 +76,12 @@ impl Server {
             self.ipc.seL4_Reply(seL4_MessageInfo::new(number(Errno::EAGAIN), 0, 0, 0));
             self.tell_client();
         }
-        let fault = &block.fault;
+        self.answer_after_fault();
+    }
+
+    /// Tells whoever waited for this thread that it has faulted, if it has.
+    fn answer_after_fault(&mut self) {
+        let fault = &thread::block().fault;
         if fault.kind.swap(0, Ordering::Relaxed) == 0 {
             return;
         }
@@ -130,7 +139,8 @@ impl Server {
             // Only the linker server's messages carry no badge.
             if badge == 0 && info.get_label() == SERVER_STOP {
                 class.stop();
-                self.stand_in();
+                thread::block().serving.store(serving::STOPPED, Ordering::Release);
+                self.stand_in(Errno::EAGAIN);
             }
             let length = usize::try_from(info.get_length()).unwrap_or(WORDS_MAX).min(WORDS_MAX);
             let answer = class.request(info.get_label(), &mut self.ipc.msg, length);
@@ -144,13 +154,12 @@ impl Server {
         }
     }
 
-    /// Answers for a server that has left, until the linker server starts this thread again at its entry.
-    fn stand_in(mut self) -> ! {
-        thread::block().serving.store(serving::STOPPED, Ordering::Release);
+    /// Refuses for a server that has left, until the linker server starts this thread again at its entry.
+    fn stand_in(mut self, errno: Errno) -> ! {
         loop {
             let (_, badge) = self.receive();
             if !signal::is_signal(badge) {
-                self.ipc.seL4_Reply(seL4_MessageInfo::new(number(Errno::EAGAIN), 0, 0, 0));
+                self.ipc.seL4_Reply(seL4_MessageInfo::new(number(errno), 0, 0, 0));
             }
         }
     }

@@ -4,6 +4,7 @@
 //! in service ─ stop: interrupt off, asked to leave its device ─► stopped (a stand-in answers EAGAIN) ─ start ─► in service
 //!      ▲                            │ deadline: it is in the middle of a request
 //!      └──── interrupt on again ────┘
+//! in service ─ RESTARTS_MAX faults, and one more ─► given up (a stand-in answers ENXIO) ─ start, restart ─► in service
 //! ```
 //! Endpoint and notifications stay, so whoever holds them is served again without asking anew. A server is asked by a
 //! message that is sent only if it waits for one: it never leaves in the middle of a request, and nobody waits.
@@ -26,12 +27,19 @@ const BUS: &str = "bus_space";
 impl Linker<'_> {
     /// Begins to stop a driver server.
     pub fn begin_stop(&mut self) {
-        let Some(Work::Stop { name, drain_ms, .. }) = self.turn.as_ref().map(|turn| turn.work.clone()) else {
+        let Some(Work::Stop { name, drain_ms, again, .. }) = self.turn.as_ref().map(|turn| turn.work.clone())
+        else {
             return;
         };
-        let refused = match self.serving(&name) {
+        let serving = self.serving(&name);
+        if again && serving == Some(serving::GIVEN_UP) {
+            let reply = self.start_server(&name);
+            return self.end(&reply);
+        }
+        let refused = match serving {
             None => Some((Errno::ENODEV, "no such driver server")),
             Some(serving::STOPPED) => Some((Errno::EBUSY, "the driver server is stopped already")),
+            Some(serving::GIVEN_UP) => Some((Errno::ENXIO, "the driver server has faulted too often")),
             Some(_) => None,
         };
         if let Some((errno, why)) = refused {
@@ -71,18 +79,25 @@ impl Linker<'_> {
         self.end(&Reply::Refused(Refusal::new(errno, &name, why)));
     }
 
-    /// Starts a driver server that was stopped.
+    /// Starts a driver server that was stopped or given up.
     pub fn start_server(&mut self, name: &str) -> Reply {
         let refuse = |errno, why| Reply::Refused(Refusal::new(errno, name, why));
         match self.serving(name) {
             None => return refuse(Errno::ENODEV, "no such driver server"),
             Some(serving::STOPPED) => {}
+            Some(serving::GIVEN_UP) if !self.is_parked(name) => {}
             Some(_) => return refuse(Errno::EBUSY, "the driver server is in service"),
         }
         match self.space.start_again(self.objects, name) {
             Ok(()) => Reply::Done,
             Err(error) => Reply::Refused(explain::object(name, error)),
         }
+    }
+
+    /// Whether a server waits for a module to be popped before it is started again.
+    fn is_parked(&self, name: &str) -> bool {
+        let server = self.space.servers.iter().find(|server| server.name.as_str() == name);
+        server.is_some_and(|server| self.parked.iter().any(|parked| parked.thread == server.thread))
     }
 
     fn serving(&self, name: &str) -> Option<u32> {

@@ -31,7 +31,7 @@ pub const fn core_errno(errno: Errno) -> CoreErrno {
         Errno::EFAULT => CoreErrno::EFAULT,
         Errno::EBUSY => CoreErrno::EBUSY,
         Errno::EEXIST => CoreErrno::EEXIST,
-        Errno::ENODEV | Errno::EINVAL => CoreErrno::EINVAL,
+        Errno::ENODEV | Errno::ENXIO | Errno::EINVAL => CoreErrno::EINVAL,
         Errno::ENOTTY => CoreErrno::ENOTTY,
         Errno::ENOSPC => CoreErrno::ENOSPC,
         Errno::ERANGE => CoreErrno::ERANGE,

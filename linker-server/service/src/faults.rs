@@ -9,7 +9,8 @@
 //! on a worker         ─► give the worker up; the module whose command it ran is wedged
 //! ```
 //! A server that starts again finds the fault in its thread block and answers EFAULT to the client that
-//! it was serving: the reply capability is still in its TCB.
+//! it was serving: the reply capability is still in its TCB. After RESTARTS_MAX faults it only answers, ENXIO from then on,
+//! until somebody starts it.
 
 use crate::linker::{Linker, Parked, Work, sight};
 use core::sync::atomic::Ordering;
@@ -171,11 +172,10 @@ impl Linker<'_> {
         if let Some(registers) = &registers {
             defmt::warn!("its call returns {=u64:#x} to {=u64:#x}", registers.x0, registers.x30);
         }
-        let thread = &mut self.space.threads[at];
-        if registers.is_none() && thread.restarts >= RESTARTS_MAX {
-            defmt::error!("thread {=u32} has faulted too often and is stopped", thread.number);
-            thread.dead = true;
+        if registers.is_none() {
+            self.count_restart(at);
         }
+        let thread = &mut self.space.threads[at];
         if registers.is_none() {
             let record = &thread.page.thread_block().fault;
             record.pc.store(fault.row.pc, Ordering::Relaxed);
@@ -200,6 +200,21 @@ impl Linker<'_> {
         }
         if self.turn.is_none() {
             self.restart_parked();
+        }
+    }
+
+    /// A driver server is going to be started again: too often, and it only says so from then on.
+    fn count_restart(&mut self, at: usize) {
+        let thread = &mut self.space.threads[at];
+        if thread.restarts < RESTARTS_MAX {
+            return;
+        }
+        defmt::error!("thread {=u32} has faulted too often and stays down", thread.number);
+        // One that faults even as its own stand-in is beyond help.
+        thread.dead = !thread.give_up();
+        let name = thread.name.clone();
+        if self.space.set_interrupt(self.objects, &name, false).is_err() {
+            defmt::error!("the interrupt of {=str} could not be taken away", name.as_str());
         }
     }
 

@@ -183,11 +183,13 @@ impl Linker<'_> {
             thread: thread.number,
             state: match thread.role {
                 _ if thread.dead => protocol::ThreadState::Dead,
-                Role::Server(_) if block.serving.load(Ordering::Relaxed) == serving::STOPPED => {
-                    protocol::ThreadState::Stopped
-                }
+                Role::Server(_) => match block.serving.load(Ordering::Relaxed) {
+                    serving::STOPPED => protocol::ThreadState::Stopped,
+                    serving::GIVEN_UP => protocol::ThreadState::Down,
+                    _ => protocol::ThreadState::Running,
+                },
                 Role::Worker(_) if !is_busy(thread) => protocol::ThreadState::Idle,
-                Role::Worker(_) | Role::Server(_) => protocol::ThreadState::Running,
+                Role::Worker(_) => protocol::ThreadState::Running,
             },
             core: thread.core,
             pc: seen.map_or(0, |seen| seen.pc),

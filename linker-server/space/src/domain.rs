@@ -404,7 +404,7 @@ impl DomainSpace {
         check(Operation::Interrupt, objects.ipc.seL4_IRQHandler_Ack(handler))
     }
 
-    /// Starts a driver server that was stopped, with its interrupt, its endpoint and its notifications as they were.
+    /// Starts a driver server that was stopped or given up, with its interrupt, its endpoint and its notifications as they were.
     ///
     /// # Errors
     /// [`ObjectError::Kernel`].
@@ -415,6 +415,7 @@ impl DomainSpace {
             return Ok(());
         };
         thread.page.thread_block().serving.store(serving::STARTING, Ordering::Release);
+        thread.restarts = 0;
         thread.start_again(objects)
     }
 

@@ -16,14 +16,14 @@ use linker_unwind::Registers;
 use sel4_sys::abi::SMP;
 use sel4_sys::api_object::seL4_TCBObject;
 use sel4_sys::{seL4_CNode_CapData, seL4_CPtr, seL4_TCBBits, seL4_UserContext, seL4_Word};
-use strata_protocol::domain::{SHADOW_RECORD_SIZE, ServerStart, THREAD_BLOCK_SIZE};
+use strata_protocol::domain::{SHADOW_RECORD_SIZE, ServerStart, THREAD_BLOCK_SIZE, serving};
 use strata_protocol::fault::FaultRow;
 use strata_protocol::start::CONTROL_CORE;
 use strata_protocol::{ModuleName, caps};
 
 /// The most threads of one link domain.
 pub const THREADS_MAX: usize = 16;
-/// Restarts of a server thread after faults.
+/// Restarts of a server thread after faults; one more fault, and it stays down until somebody starts it.
 pub const RESTARTS_MAX: u32 = 16;
 /// Where threads start in the window.
 pub const THREADS_AT: u64 = 0x1700_0000;
@@ -66,8 +66,10 @@ pub struct Thread {
     stack: View,
     entry: u64,
     start: ServerStart,
-    /// Restarts after faults.
+    /// Restarts after faults since somebody last started it.
     pub restarts: u32,
+    /// Times that it was started at its entry after a fault.
+    runs: u32,
     /// Its last fault that took no fix-up.
     pub fault: Option<FaultRow>,
     /// Whether it is stopped for good.
@@ -185,6 +187,7 @@ pub fn make_thread(
         entry: recipe.entry,
         start: ServerStart::default(),
         restarts: 0,
+        runs: 0,
         fault: None,
         dead: false,
         core: recipe.core,
@@ -207,9 +210,18 @@ impl Thread {
     /// # Errors
     /// [`ObjectError::Kernel`].
     pub fn restart(&mut self, objects: &mut Objects) -> Result<(), ObjectError> {
-        self.restarts += 1;
-        self.page.thread_block().run.store(self.restarts, Ordering::Relaxed);
+        let block = self.page.thread_block();
+        self.runs += 1;
+        block.run.store(self.runs, Ordering::Relaxed);
+        if block.serving.load(Ordering::Relaxed) != serving::GIVEN_UP {
+            self.restarts += 1;
+        }
         self.start_again(objects)
+    }
+
+    /// Notes that the server has faulted too often: started again, it only answers that. `false` if it has faulted even so.
+    pub fn give_up(&mut self) -> bool {
+        self.page.thread_block().serving.swap(serving::GIVEN_UP, Ordering::Relaxed) != serving::GIVEN_UP
     }
 
     fn enter(&mut self, objects: &mut Objects) -> Result<(), ObjectError> {

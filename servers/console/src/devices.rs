@@ -92,6 +92,12 @@ fn exchange(
             Failure::format(what, device, errno, why)
         }
         Errno::ERANGE => Failure::new(what, device, errno, "the device has no register there"),
+        Errno::ENXIO => Failure::new(
+            what,
+            device,
+            errno,
+            "the driver server has faulted too often; `driver start` starts it",
+        ),
         Errno::EAGAIN => Failure::new(what, device, errno, "the driver server is restarting; ask again"),
         Errno::ENODEV => Failure::new(what, device, errno, "the driver has found no device"),
         Errno::ENOSYS => Failure::new(what, device, errno, "the device's driver does not know this request"),

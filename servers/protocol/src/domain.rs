@@ -98,6 +98,8 @@ pub mod serving {
     pub const STOPPED: u32 = 1;
     /// It is started again: it has to answer whom the stand-in has left.
     pub const STARTING: u32 = 2;
+    /// It has faulted too often; a stand-in answers ENXIO until it is started on request.
+    pub const GIVEN_UP: u32 = 3;
 }
 
 /// Badge bits of a driver server's notification.

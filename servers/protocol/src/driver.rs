@@ -3,7 +3,8 @@
 //! Driver messages are raw words, not postcard: the label is the operation, message registers 0 to 3 the arguments,
 //! so that short requests stay in registers. The answer's label is 0 or an errno number; after a restart of the
 //! server the answer is EFAULT with the faulting address, program counter and status in registers 0 to 2. EAGAIN says that the server is being
-//! restarted: the same endpoint will be served again.
+//! restarted: the same endpoint will be served again. ENXIO says that it has faulted too often and stays down until somebody
+//! starts it.
 
 /// Read a register: width in bytes, offset → value, status. Status is 0, or the errno number of a bus error that a
 /// layer has handled (the value is then all ones).

@@ -51,6 +51,8 @@ errno! {
     EINTR = 4,
     /// The device or bus answered with an error.
     EIO = 5,
+    /// The driver server has faulted too often: it stays down until somebody starts it.
+    ENXIO = 6,
     /// A message or argument is larger than its bound.
     E2BIG = 7,
     /// The image breaks a rule of the format or of linking.

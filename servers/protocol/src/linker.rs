@@ -289,6 +289,8 @@ pub enum ThreadState {
     Running,
     /// A driver server that was stopped: a stand-in answers.
     Stopped,
+    /// A driver server that has faulted too often: a stand-in refuses until somebody starts it.
+    Down,
     /// Stopped for good after a fault or an overrun.
     Dead,
 }

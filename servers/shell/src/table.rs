@@ -122,6 +122,7 @@ impl Row for ThreadRow {
             ThreadState::Idle => "idle",
             ThreadState::Running => "running",
             ThreadState::Stopped => "stopped",
+            ThreadState::Down => "down",
             ThreadState::Dead => "dead",
         };
         let (inside, entry) = (or_dash(&self.inside), or_dash(&self.entry));

@@ -131,6 +131,16 @@ impl Agent {
 }
 
 impl Upload {
+    /// Makes the image longer; what was there at its end is whatever the area held.
+    pub(crate) fn extend(&mut self, by: usize) -> Outcome {
+        ensure!(
+            (self.size + by) as u64 <= SIGNED_AT,
+            "the image would be larger than half of the upload area"
+        );
+        self.size += by;
+        Ok(())
+    }
+
     /// Puts the bytes back as they were.
     pub(crate) fn restore(&self, bytes: &[u8]) {
         let count = bytes.len().min(self.size);

@@ -19,6 +19,7 @@ mod image;
 mod ledger;
 mod names;
 mod report;
+mod sections;
 mod snapshot;
 mod soak;
 mod threads;

@@ -3,17 +3,23 @@
 use sel4_sys::seL4_MessageInfo;
 use strata_protocol::driver::{BUS_READ, DEMO_PING, UART_READ, UART_WRITE};
 use strata_protocol::linker::{Reply, Request, ThreadRow, ThreadState};
-use strata_protocol::{Errno, ModuleName};
+use strata_protocol::{Errno, ModuleName, streams};
 use strata_runtime::Ipc;
 
 use crate::agent::{Agent, name};
 use crate::case::{Outcome, case, ensure, ensure_eq, fail};
 use crate::device::{Device, SPECIMEN, SPECIMEN_ID, SPECIMEN_ID_AT, UART_ID_0, UART_ID_AT};
-use crate::names::DEBUG;
+use crate::names::{DEBUG, XH};
+use crate::report::expect_log;
 use crate::threads::Shared;
 
 /// What a server that is stopped answers.
 const RESTARTING: u64 = Errno::EAGAIN.number().unsigned_abs() as u64;
+
+/// What a server answers that has faulted too often.
+const DOWN: u64 = Errno::ENXIO.number().unsigned_abs() as u64;
+/// Restarts after faults that a server has before it stays down.
+const RESTARTS: u32 = 16;
 
 fn decide(agent: &mut Agent, request: &Request) -> Outcome<Result<(), Errno>> {
     match agent.linker(request)? {
@@ -235,6 +241,57 @@ case!(
             ensure_eq!(start(agent, "uart")?, Ok(()), "start {round} of the UART's server");
             ensure!(comes_around(agent, uart, b' ')?, "a byte does not come in after restart {round}");
         }
+        agent.expect_devices_well()
+    }
+);
+
+/// Has a server read where nothing is, as often as it is started again, and once more; it is down then.
+fn wear_out(agent: &mut Agent, hole: Device) -> Outcome {
+    for faults in 1..=RESTARTS + 1 {
+        ensure_eq!(row(agent, "hole")?.state, ThreadState::Running, "the state before fault {faults}");
+        let answer = hole.call(agent.ipc, BUS_READ, &[4, 0x10]);
+        // Whoever is served when it faults is told of the fault, the last one, too.
+        ensure!(answer.is_fault(), "fault {faults}: {answer:x?}");
+        ensure_eq!(row(agent, "hole")?.restarts, faults.min(RESTARTS), "restarts after fault {faults}");
+    }
+    for _ in 0..10 {
+        let answer = hole.call(agent.ipc, BUS_READ, &[4, 0x10]);
+        ensure_eq!(answer.label, DOWN, "the answer of a server that has faulted too often");
+    }
+    ensure_eq!(row(agent, "hole")?.state, ThreadState::Down, "the state of the server");
+    Ok(())
+}
+
+case!(
+    /// A driver server that faults again and again stays down: its clients are told so, nobody else notices, layers come
+    /// and go. Who asks for it by name gets it back, with all its restarts.
+    60, fn s37_a_driver_server_that_faults_too_often_stays_down_until_it_is_started(agent) {
+        let hole = agent.open("hole")?;
+        let ledger = agent.ledger()?;
+        expect_log(streams::LINKER, "has faulted too often and stays down");
+        wear_out(agent, hole)?;
+        agent.expect_devices_well()?;
+        // An unload drains although this server takes no part.
+        agent.load(DEBUG)?;
+        agent.unload(DEBUG)?;
+        ensure_eq!(hole.call(agent.ipc, BUS_READ, &[4, 0x10]).label, DOWN, "its answer after a load and an unload");
+        ensure_eq!(stop(agent, "hole", 100)?, Err(Errno::ENXIO), "a stop of a server that is down");
+        // Who opens it now is told the same.
+        let late = agent.open("hole")?;
+        ensure_eq!(late.call(agent.ipc, BUS_READ, &[4, 0x10]).label, DOWN, "the answer to who comes late");
+        agent.close(late)?;
+
+        ensure_eq!(start(agent, "hole")?, Ok(()), "the start");
+        ensure_eq!(row(agent, "hole")?.restarts, 0, "restarts since it was started");
+        agent.load(XH)?;
+        ensure_eq!(hole.read_4(agent.ipc, 0x10)?.0, 0xffff_ffff, "the hole under a layer that handles the error");
+        agent.unload(XH)?;
+        // What made it fault is still there.
+        wear_out(agent, hole)?;
+        ensure_eq!(restart(agent, "hole")?, Ok(()), "the restart");
+        ensure!(hole.call(agent.ipc, BUS_READ, &[4, 0x10]).is_fault(), "it serves again, and faults");
+        ensure_eq!(agent.ledger()?, ledger, "the ledger at the end");
+        agent.audit()?;
         agent.expect_devices_well()
     }
 );

@@ -1,10 +1,12 @@
 //! What an unload gives back.
 
 use strata_protocol::driver::DEMO_PING;
-use strata_protocol::linker::ModuleState;
+use strata_protocol::linker::{LedgerRow, ModuleState};
 use strata_protocol::streams;
 
-use crate::case::{case, ensure, ensure_eq, fail};
+use crate::agent::Agent;
+use crate::case::{Outcome, case, ensure, ensure_eq, fail};
+use crate::image::Upload;
 use crate::names::{DEBUG, REORDER, XH};
 use crate::report::expect_log;
 
@@ -84,5 +86,49 @@ case!(
         agent.expect_as_before(&before, "1,000 cycles")?;
         agent.audit()?;
         Ok(())
+    }
+);
+
+/// Bytes of what is added to sections; not a whole number of pages.
+const BULK: usize = 65_000;
+/// Pages of 4 KiB.
+const PAGE: usize = 4096;
+
+/// Loads what is uploaded and unloads it again: what the ledger says of the module, and of everything, while it is there.
+fn charged(agent: &mut Agent, module: &str, upload: &Upload) -> Outcome<(LedgerRow, LedgerRow)> {
+    let decision = agent.load_upload(module, upload, upload.size)?;
+    ensure!(decision.is_ok(), "load of {module} with {} bytes: {decision:?}", upload.size);
+    let Some(own) = agent.ledger_of(module)? else { fail!("the ledger has no row of {module}") };
+    let total = agent.ledger()?;
+    agent.unload(module)?;
+    Ok((own, total))
+}
+
+case!(
+    /// S31: debug data, notes and log strings lie in the image and take no memory: not one page, capability or slot more
+    /// than the same module costs without them. What is loaded does.
+    30, fn s31_sections_that_are_not_loaded_take_no_memory(agent) {
+        for module in ["chatty_layer", "strong_note"] {
+            let upload = agent.copy_up(module)?;
+            let bare = charged(agent, module, &upload)?;
+            for section in [".debug_info", ".note.bulk", ".comment"] {
+                let mut upload = agent.copy_up(module)?;
+                upload.add_section(section, BULK)?;
+                ensure_eq!(charged(agent, module, &upload)?, bare, "{module} with {BULK} bytes of {section}");
+            }
+        }
+        let mut upload = agent.copy_up("chatty_layer")?;
+        let bare = charged(agent, "chatty_layer", &upload)?;
+        upload.grow_section(".defmt", BULK / 4)?;
+        ensure_eq!(charged(agent, "chatty_layer", &upload)?, bare, "the module with more log strings");
+
+        // The same with sections that are loaded is noticed, to the page.
+        let mut upload = agent.copy_up("strong_note")?;
+        let (bare, _) = charged(agent, "strong_note", &upload)?;
+        upload.grow_section(".bss", 5 * PAGE)?;
+        let (own, _) = charged(agent, "strong_note", &upload)?;
+        ensure_eq!(own.frames, bare.frames + 5, "frames of the module with five pages of data more");
+        agent.audit()?;
+        agent.expect_empty()
     }
 );

@@ -145,3 +145,75 @@ case!(
         agent.expect_empty()
     }
 );
+
+/// What each caller of `endless_calls` has had answered: by the default, by the layer.
+fn answered(agent: &mut Agent) -> Outcome<[[u64; 2]; CALLERS.len()]> {
+    let [a, b, c, d, e, f, by_nobody, returned] = agent.stat("endless_calls")?;
+    ensure_eq!(
+        (by_nobody, returned),
+        (0, 0),
+        "calls that nobody has answered as he should, callers that have returned"
+    );
+    Ok([[a, b], [c, d], [e, f]])
+}
+
+/// Fails unless each caller goes on, and whoever answers to it is this one and nobody else.
+fn expect_answers_of(agent: &mut Agent, index: usize, when: &str) -> Outcome {
+    let before = answered(agent)?;
+    let mut after = before;
+    for _ in 0..100 {
+        agent.sleep_us(20)?;
+        after = answered(agent)?;
+        if before.iter().zip(&after).all(|(before, after)| after[index] > before[index]) {
+            break;
+        }
+    }
+    for (caller, (before, after)) in CALLERS.iter().zip(before.iter().zip(&after)) {
+        ensure!(after[index] > before[index], "{caller} {when}: {after:?} after {before:?}");
+        ensure_eq!(
+            after[1 - index],
+            before[1 - index],
+            "{caller} {when}: calls that the other one has answered"
+        );
+    }
+    Ok(())
+}
+
+/// Loads and unloads in one endless request.
+const CHANGES: u32 = 4;
+
+case!(
+    /// S13, S15: core 0 patches while the other three call in a loop without a system call and without a fault: each call
+    /// is answered by what was or by what is, and when a load or an unload is over, by what is, on each core.
+    60, CORES, fn s15_patch_on_one_core_while_the_others_call_without_entering_the_kernel(agent) {
+        agent.load("endless_calls")?;
+        let mut clients = heapless::Vec::<_, { CALLERS.len() }>::new();
+        for (caller, core) in CALLERS.iter().zip(1..) {
+            let server = agent.open(caller)?.endpoint();
+            let _ = clients.push(agent.spawn_on(core, calling_once, &[server, u64::from(core) - 1])?);
+        }
+        expect_answers_of(agent, 0, "before any load")?;
+        for _ in 0..CHANGES {
+            agent.load("pass_a")?;
+            expect_answers_of(agent, 1, "after a load")?;
+            agent.unload("pass_a")?;
+            expect_answers_of(agent, 0, "after an unload")?;
+        }
+        let counts = answered(agent)?;
+        note!("calls by the default and by the layer: {counts:?}");
+        agent.control("endless_calls", [0; 4])?;
+        for (client, at) in clients.iter().zip(0..) {
+            await_end(agent, client)?;
+            let [a, b, c, d, e, f, ..] = agent.stat("endless_calls")?;
+            let issued: u64 = [a + b, c + d, e + f][at];
+            ensure_eq!(client.get(2), issued, "calls of caller {at}, and those that were answered");
+        }
+        ensure_eq!(agent.stat("endless_calls")?[6], 0, "calls that nobody has answered as he should");
+        for client in clients {
+            agent.join(client)?;
+        }
+        agent.unload("endless_calls")?;
+        agent.audit()?;
+        agent.expect_empty()
+    }
+);
