@@ -193,13 +193,12 @@ pub(crate) fn chainloader(workspace: &Workspace) -> Result<Images> {
     let package = workspace.only(Role::Chainloader)?;
     cargo::build(workspace, KERNEL_TARGET, [package.name.as_str()], &[])?;
     let elf = product_of(workspace, KERNEL_TARGET, package)?;
-    let board = workspace.model.board;
     // Linked for where it copies itself to, so it may be put anywhere below.
     let image = flatten(&read(&elf)?, By::Virtual).with_context(|| elf.display().to_string())?;
     let kernel_image = out.join("chainloader.bin");
     tools::write_if_changed(&kernel_image, &image.bytes)?;
     let device_tree = kernel_image.with_file_name(DEVICE_TREE);
-    tools::write_if_changed(&device_tree, &strata_host::device_tree::make(board, ""))?;
+    tools::write_if_changed(&device_tree, &strata_host::device_tree::make(&workspace.model, "", &[]))?;
     Ok(Images { model: workspace.model, archive: out.join(ARCHIVE), kernel_image, tables: out.join(TABLES) })
 }
 
@@ -214,7 +213,7 @@ fn assemble(workspace: &Workspace, kernel_elf: &Path, root_elf: &Path, image: &P
     let user = flatten(&read(root_elf)?, By::Virtual).with_context(|| root_elf.display().to_string())?;
     let board = workspace.model.board;
     let device_tree = image.with_file_name(DEVICE_TREE);
-    tools::write_if_changed(&device_tree, &strata_host::device_tree::make(board, ""))?;
+    tools::write_if_changed(&device_tree, &strata_host::device_tree::make(&workspace.model, "", &[]))?;
     let bytes = kernel_image::assemble(&kernel, &user, board.load_address)?;
     kernel_image::check_fit(board, bytes.len()).with_context(|| root_elf.display().to_string())?;
     tools::write_if_changed(image, &bytes)

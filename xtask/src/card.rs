@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use board::{Board, Card};
 use fatfs::{FatType, FileSystem, FormatVolumeOptions, FsOptions};
+use strata_host::model::Model;
 
 pub(crate) mod mbr;
 
@@ -42,7 +43,8 @@ pub(crate) fn of(board: &Board) -> Result<Card> {
 }
 
 /// Our files of a board's card.
-pub(crate) fn own_files(board: &Board, kernel_image: &Path, arguments: &str) -> Result<Files> {
+pub(crate) fn own_files(model: &Model, kernel_image: &Path, arguments: &str) -> Result<Files> {
+    let board = model.board;
     let card = of(board)?;
     let kernel = std::fs::read(kernel_image)
         .with_context(|| format!("cannot read {}; `./x build` makes it", kernel_image.display()))?;
@@ -51,7 +53,7 @@ pub(crate) fn own_files(board: &Board, kernel_image: &Path, arguments: &str) -> 
         (KERNEL.to_owned(), kernel),
         (CONFIG.to_owned(), config.into_bytes()),
         (ARGUMENTS.to_owned(), format!("{arguments}\n").into_bytes()),
-        (DEVICE_TREE.to_owned(), strata_host::device_tree::make(board, arguments)),
+        (DEVICE_TREE.to_owned(), strata_host::device_tree::make(model, arguments, &[])),
     ]))
 }
 

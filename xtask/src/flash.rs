@@ -67,7 +67,7 @@ pub(crate) fn flash(workspace: &Workspace, args: &FlashArgs) -> Result<ExitCode>
         (false, true) => build::as_built(workspace),
         (false, false) => build::all(workspace),
     }?;
-    let mut files = card::own_files(board, &images.kernel_image, &args.boot_words)?;
+    let mut files = card::own_files(&workspace.model, &images.kernel_image, &args.boot_words)?;
     files.extend(firmware.unwrap_or_default());
     let image = card::make(&files)?;
     match (&device, &args.target.out) {
@@ -84,7 +84,7 @@ pub(crate) fn flash(workspace: &Workspace, args: &FlashArgs) -> Result<ExitCode>
 /// `x image --out DIR`: our files, for a card that is there already.
 pub(crate) fn image(workspace: &Workspace, kernel_image: &Path, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    for (name, bytes) in card::own_files(workspace.model.board, kernel_image, "host=1")? {
+    for (name, bytes) in card::own_files(&workspace.model, kernel_image, "host=1")? {
         let path = folder.join(name);
         std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
         println!("{}", path.display());

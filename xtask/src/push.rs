@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -38,9 +37,7 @@ pub(crate) fn push(workspace: &Workspace, args: &PushArgs) -> Result<ExitCode> {
         module.bytes = Key::of_build(workspace)?.signed(&module.bytes)?;
     }
     let line = Serial::open(&args.serial, args.baud)?;
-    // Any number will do that the link before did not have.
-    let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.subsec_nanos());
-    let mut link = Link::new(line, seed);
+    let mut link = Link::anew(line);
     let mut bar = Bar::new("sending", module.bytes.len());
     let mut before = 0;
     let answer = link

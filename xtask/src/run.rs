@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use strata_host::chain::{self, System};
+use strata_host::chain::{self, RESETS, System};
 use strata_host::demux::Piece;
-use strata_host::device_tree;
 use strata_host::qemu::{Machine, Next, Qemu};
 use strata_host::serial::BAUD;
 use strata_host::tables::Tables;
@@ -166,8 +165,9 @@ pub(crate) fn machine(images: &Images, boot_words: &str) -> Qemu {
 fn send(qemu: &Qemu, line: &Path, baud: u32) -> Result<Machine> {
     let kernel = std::fs::read(&qemu.image).with_context(|| qemu.image.display().to_string())?;
     let board = qemu.model.board;
-    let tree = (!qemu.model.brings_device_tree()).then(|| device_tree::make(board, &qemu.bootargs));
-    let system = System { board, kernel: &kernel, tree: tree.as_deref() };
+    // Its end is the chainloader's next turn.
+    let arguments = format!("{} {RESETS}", qemu.bootargs);
+    let system = System { model: &qemu.model, kernel: &kernel, arguments: &arguments };
     progress::say(&format!("waiting for the chainloader of a {} at {}", board.name, line.display()));
     let mut bar = Bar::new("sending", kernel.len());
     let mut before = 0;

@@ -1,11 +1,12 @@
 //! `x test`: everything that decides whether a change may land, the quick checks first.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail};
 use clap::Args;
 use strata_host::model::Model;
+use strata_host::serial::{BAUD, Serial};
 
 use crate::area::{AREAS, Area, KERNEL_CORE};
 use crate::build::{self, Images, Variant};
@@ -29,7 +30,7 @@ const CALL_TRUTH: &str = "call-truth";
 pub(crate) const AGENT: &str = "test-agent";
 
 /// Arguments of `x test`.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct TestArgs {
     /// Run only the tests whose names contain one of these, and none of the other checks.
     filters: Vec<String>,
@@ -45,6 +46,12 @@ pub(crate) struct TestArgs {
     /// All on-target cases on all boards: without it there are a few more for the virt machine with a GICv3.
     #[arg(long, conflicts_with_all = ["filters", "host", "list"])]
     all: bool,
+    /// Run on-target cases on the board at this serial line, whose card has the chainloader, instead of in QEMU.
+    #[arg(long, value_name = "DEV", conflicts_with_all = ["host", "all", "list"])]
+    serial: Option<PathBuf>,
+    /// Bits per second of that line.
+    #[arg(long, default_value_t = BAUD, requires = "serial")]
+    baud: u32,
 }
 
 /// The machine that everything runs on, by its name in tests.
@@ -58,6 +65,9 @@ const BOARD_CASES: &[&str] = &["irq_", "fault_hole", "hole_with_xh", "::host::"]
 
 /// `x test`.
 pub(crate) fn test(workspace: &Workspace, args: &TestArgs) -> Result<ExitCode> {
+    if let Some(line) = &args.serial {
+        return on_board(workspace, line, args);
+    }
     let (host, target) = (!args.target && !args.list, !args.host);
     if let Some(area) = Area::named(&args.filters) {
         return Ok(one_area(workspace, area, host, target));
@@ -105,6 +115,22 @@ pub(crate) fn test(workspace: &Workspace, args: &TestArgs) -> Result<ExitCode> {
     Ok(results.finish())
 }
 
+/// `x test --serial DEV`: the on-target cases, all or some, on a board.
+fn on_board(workspace: &Workspace, line: &Path, args: &TestArgs) -> Result<ExitCode> {
+    // What is wrong with the cable is said before anything is built. Closed again: the runner opens it.
+    drop(Serial::open(line, args.baud)?);
+    let mut results = Results::default();
+    let area = Area::named(&args.filters);
+    let needs_system = area.is_none_or(|area| area.modules);
+    let images = if needs_system { results.add("images", || build::all(workspace)) } else { None };
+    if images.is_some() == needs_system {
+        let filters = area.map_or_else(|| args.filters.clone(), |area| vec![area.cases.to_owned()]);
+        let args = TestArgs { filters, ..args.clone() };
+        results.add("on-target tests", || on_target_tests(workspace, images.as_ref(), &args));
+    }
+    Ok(results.finish())
+}
+
 /// `x test kernel`, `x test linker`: what holds this area, on the host and on the target.
 fn one_area(workspace: &Workspace, area: &Area, host: bool, target: bool) -> ExitCode {
     let mut results = Results::default();
@@ -135,7 +161,7 @@ fn one_area(workspace: &Workspace, area: &Area, host: bool, target: bool) -> Exi
 /// On-target cases by a part of their names.
 fn cases(filters: &[&str]) -> TestArgs {
     let filters = filters.iter().map(|&filter| filter.to_owned()).collect();
-    TestArgs { filters, host: false, target: true, list: false, all: false }
+    TestArgs { filters, target: true, ..TestArgs::default() }
 }
 
 /// Some of an area's cases on the same machine with several cores.
@@ -240,6 +266,9 @@ fn on_target_tests(workspace: &Workspace, images: Option<&Images>, args: &TestAr
             command.env("STRATA_AGENT_ELF", images.tables.join(AGENT));
         }
         command.env("STRATA_IMAGES_DIR", &tables);
+        if let Some(line) = &args.serial {
+            command.env("STRATA_SERIAL", line).env("STRATA_BAUD", args.baud.to_string());
+        }
         for (variable, plugin) in plugins.iter().flatten() {
             command.env(variable, plugin);
         }
@@ -286,7 +315,7 @@ fn other_machines(workspace: &Workspace, all: bool) -> Result<()> {
         run::demos(&workspace, &images)?;
         let cases = if all { &[][..] } else { BOARD_CASES };
         let filters = cases.iter().map(|case| (*case).to_owned()).collect();
-        let args = TestArgs { filters, host: false, target: true, list: false, all };
+        let args = TestArgs { filters, target: true, ..TestArgs::default() };
         on_target_tests(&workspace, Some(&images), &args)?;
     }
     Ok(())

@@ -29,7 +29,11 @@ mod tests {
             );
             assert!(!board.reserved.iter().any(|kept| inside(kept, board.load_address)));
             let controllers = board.interrupts.iter().flat_map(|controller| controller.regions());
-            for region in controllers {
+            let watchdog = match board.restart {
+                board::Restart::Watchdog(registers) => Some(registers),
+                board::Restart::Firmware => None,
+            };
+            for region in controllers.chain(watchdog) {
                 for device in board.devices {
                     let start = device.registers.start;
                     assert!(!inside(&region, start), "{}: {} is the kernel's", board.name, device.name);

@@ -121,6 +121,15 @@ pub struct Change {
     pub set: u32,
 }
 
+/// How the board is started again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Restart {
+    /// By its firmware, which follows PSCI; the device tree says how it is called.
+    Firmware,
+    /// By the watchdog of the BCM2835's power management, whose registers are the kernel's alone.
+    Watchdog(Region),
+}
+
 /// A device for demonstrations and tests: it identifies itself, and one register keeps what is written and does nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Specimen {
@@ -168,6 +177,8 @@ pub struct Board {
     pub pins: &'static [Change],
     /// Where cores that the firmware holds wait for an address to go to, from core 1 on; empty where it holds none so.
     pub spin_table: &'static [u64],
+    /// How it is started again.
+    pub restart: Restart,
     /// Does `HLT #0xF000` reach an emulator? On hardware it traps, so images for hardware never execute it.
     pub semihosting: bool,
     /// Devices.

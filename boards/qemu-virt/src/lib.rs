@@ -2,7 +2,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-use board::{Board, Console, Device, InterruptController, Region, Specimen, UartKind};
+use board::{Board, Console, Device, InterruptController, Region, Restart, Specimen, UartKind};
 
 const UART: Region = Region::new(0x0900_0000, 0x1000);
 const DISTRIBUTOR: Region = Region::new(0x0800_0000, 0x1_0000);
@@ -31,6 +31,7 @@ pub const BOARD: Board = Board {
     console: Console { kind: UartKind::Pl011, registers: UART, clock_hz: 0, baud: 115_200 },
     pins: &[],
     spin_table: &[],
+    restart: Restart::Firmware,
     semihosting: true,
     devices: &[
         device("uart", "arm,pl011", UART.start, Some(33)),

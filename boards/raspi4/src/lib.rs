@@ -5,7 +5,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-use board::{Board, Card, Change, Console, Device, InterruptController, Region, Specimen, UartKind};
+use board::{Board, Card, Change, Console, Device, InterruptController, Region, Restart, Specimen, UartKind};
 
 /// The peripherals, as the processor sees them ("low peripheral mode").
 const PERIPHERALS: u64 = 0xfe00_0000;
@@ -50,6 +50,7 @@ pub const BOARD: Board = Board {
     // GPFSEL1: pins 14 and 15 are the PL011's TXD and RXD (alternate function 0).
     pins: &[Change { register: PERIPHERALS + 0x20_0004, clear: 0o77 << 12, set: 0o44 << 12 }],
     spin_table: &[0xe0, 0xe8, 0xf0],
+    restart: Restart::Watchdog(Region::new(PERIPHERALS + 0x10_0000, 0x1000)),
     semihosting: false,
     devices: &[
         device("uart", "arm,pl011", UART.start, videocore(57)),

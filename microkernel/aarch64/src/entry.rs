@@ -2,6 +2,7 @@
 use crate::hardware::Hardware;
 use crate::lock::{TicketLock, serve};
 use crate::registers::{self, this_core};
+use crate::restart;
 use crate::uart::Uart;
 use core::arch::asm;
 use core::cell::UnsafeCell;
@@ -219,8 +220,17 @@ pub fn fatal(message: &[Piece<'_>]) -> ! {
     stop()
 }
 
-/// The end of this core.
+/// Waits until the console has sent what it was given.
+pub(crate) fn finish_saying() {
+    // SAFETY: set during boot, read since.
+    if let Some(uart) = unsafe { *CONSOLE.0.get() } {
+        uart.drain();
+    }
+}
+
+/// The end: of this core, or of all there is until the machine starts again.
 pub fn stop() -> ! {
+    restart::if_asked();
     loop {
         registers::wfi();
     }

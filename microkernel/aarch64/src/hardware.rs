@@ -3,7 +3,7 @@ use crate::cache::{self, address};
 use crate::interrupts::Interrupts;
 use crate::registers;
 use crate::uart::Uart;
-use crate::{entry, fpu, lock, tables};
+use crate::{entry, fpu, lock, restart, tables};
 use microkernel_abi::SMP;
 use microkernel_core::{CacheOp, CoreId, IRQ_COME, IRQ_RESCHEDULE, IRQ_TICK, Machine, Remote, TICK_US};
 
@@ -175,6 +175,7 @@ impl Machine for Hardware {
 
     fn tick_rearm(&mut self) {
         registers::set_cntv_tval_el0(self.interval);
+        restart::if_overdue();
     }
 
     fn timer_access(&mut self, allowed: bool) {
@@ -202,8 +203,6 @@ impl Machine for Hardware {
     }
 
     fn halt(&mut self) -> ! {
-        loop {
-            registers::wfi();
-        }
+        entry::stop()
     }
 }

@@ -19,7 +19,9 @@ mod hardware;
 mod interrupts;
 mod lock;
 mod mmio;
+mod psci;
 mod registers;
+mod restart;
 #[cfg(feature = "smp")]
 pub mod secondary;
 mod start;
@@ -31,4 +33,5 @@ pub use entry::{fatal, run, set_console, stop};
 pub use hardware::Hardware;
 pub use interrupts::Interrupts;
 pub use mmio::change_register;
+pub use restart::{Restart, set_restart};
 pub use uart::{Speed, Uart};

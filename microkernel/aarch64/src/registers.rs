@@ -38,7 +38,6 @@ read! {
     /// Ticks of the generic timer per second.
     cntfrq_el0, "cntfrq_el0"
 }
-#[cfg(feature = "smp")]
 read! {
     /// The physical counter.
     cntpct_el0, "cntpct_el0"

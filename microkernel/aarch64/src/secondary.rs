@@ -9,12 +9,12 @@
 //!  core n:                   comes ─► finds place ─► ARRIVED + 1 ─► waits for OPEN ─► idle, in the kernel's scheduler
 //! ```
 use crate::cores::release;
-use crate::{entry, registers, tables};
-use core::arch::{asm, global_asm};
+use crate::{entry, psci, registers, tables};
+use core::arch::global_asm;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use microkernel_core::cores::CORES_MAX;
-use microkernel_core::fdt::{Conduit, StartMethod};
+use microkernel_core::fdt::StartMethod;
 use microkernel_core::machine::to_physical;
 
 /// Cores beyond the first.
@@ -149,7 +149,7 @@ pub unsafe fn start(method: impl Fn(u64) -> Option<StartMethod>) -> Result<usize
             StartMethod::SpinTable { release: at } => unsafe { release(at, start_address()) },
             StartMethod::Psci { conduit, cpu_on } => {
                 // SAFETY: the caller's promise: the firmware answers, and the core starts at our entry for that.
-                if unsafe { psci(conduit, [cpu_on, affinity, start_address(), 0]) } != 0 {
+                if unsafe { psci::call(conduit, [cpu_on, affinity, start_address(), 0]) } != 0 {
                     return Err(StartError::Refused(affinity));
                 }
             }
@@ -171,30 +171,6 @@ fn arrives(count: u64) -> bool {
         registers::relax();
     }
     true
-}
-
-/// A call to the firmware (Arm DEN 0022, SMC calling convention).
-///
-/// # Safety
-/// Firmware with PSCI answers to this conduit, and what the call does breaks nothing.
-unsafe fn psci(conduit: Conduit, arguments: [u64; 4]) -> i64 {
-    let [mut result, a, b, c] = arguments;
-    macro_rules! call {
-        ($instruction:literal) => {
-            // SAFETY: the caller's promise. The convention preserves everything but x0 to x17.
-            unsafe {
-                asm!($instruction, inout("x0") result, inout("x1") a => _, inout("x2") b => _, inout("x3") c => _,
-                    out("x4") _, out("x5") _, out("x6") _, out("x7") _, out("x8") _, out("x9") _, out("x10") _,
-                    out("x11") _, out("x12") _, out("x13") _, out("x14") _, out("x15") _, out("x16") _, out("x17") _,
-                    options(nostack))
-            }
-        };
-    }
-    match conduit {
-        Conduit::Hvc => call!("hvc #0"),
-        Conduit::Smc => call!("smc #0"),
-    }
-    result.cast_signed()
 }
 
 /// Lets the cores that have arrived into the kernel.

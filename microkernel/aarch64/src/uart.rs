@@ -46,6 +46,7 @@ const MINI_STATUS: u64 = 0x54;
 const MINI_CONTROL: u64 = 0x60;
 const MINI_DIVISOR: u64 = 0x68;
 const MINI_TX_ROOM: u32 = 1 << 5;
+const MINI_TX_IDLE: u32 = 1 << 6;
 
 impl Uart {
     /// The PL011 at a physical address.
@@ -95,6 +96,15 @@ impl Uart {
                 r.write(MINI_DIVISOR, (speed.clock_hz / (8 * speed.baud)).saturating_sub(1));
                 r.write(MINI_CONTROL, 3);
             }
+        }
+    }
+
+    /// Waits until everything has been sent.
+    pub fn drain(self) {
+        let r = self.registers;
+        match self.kind {
+            Kind::Pl011 => while r.read(PL011_FLAGS) & PL011_BUSY != 0 {},
+            Kind::MiniUart => while r.read(MINI_STATUS) & MINI_TX_IDLE == 0 {},
         }
     }
 

@@ -1,5 +1,5 @@
 //! The little that the kernel reads from a flattened device tree: its size, where memory is, what of it is reserved,
-//! where a device of a kind is, and how cores are started.
+//! where a device of a kind is, how cores are started, and the boot arguments.
 
 /// A range of physical addresses, the end not included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -169,6 +169,32 @@ impl<'a> Fdt<'a> {
         if by_psci { psci } else { method }
     }
 
+    /// The boot arguments; empty if there are none.
+    pub fn boot_arguments(&self) -> &'a [u8] {
+        let mut found = &[][..];
+        // A tree that is damaged behind them has them all the same.
+        self.nodes(|node| {
+            if node.depth == 2 && node.named(b"chosen") {
+                found = node.own().arguments;
+            }
+            Some(())
+        })
+        .unwrap_or_default();
+        found
+    }
+
+    /// How the firmware is called, if it follows PSCI 0.2 or later.
+    pub fn firmware(&self) -> Option<Conduit> {
+        let mut conduit = None;
+        self.nodes(|node| {
+            if node.depth == 2 && node.named(b"psci") && node.own().is_versioned_psci() {
+                conduit = node.own().conduit();
+            }
+            Some(())
+        })?;
+        conduit
+    }
+
     /// Calls `visit` for each node when all of its properties are known. `None` where the tree is damaged, or `visit`
     /// says so.
     fn nodes(&self, mut visit: impl FnMut(&Node<'a, '_>) -> Option<()>) -> Option<()> {
@@ -225,6 +251,8 @@ struct Level<'a> {
     /// How the firmware is called, and the number that starts a core.
     method: &'a [u8],
     cpu_on: Option<u32>,
+    /// What the loader says to the system.
+    arguments: &'a [u8],
     /// How addresses of the nodes below are the node's parent's; none if they are not, empty if they are the same.
     ranges: Option<&'a [u8]>,
     address_cells: usize,
@@ -244,6 +272,7 @@ impl Default for Level<'_> {
             release: &[],
             method: &[],
             cpu_on: None,
+            arguments: &[],
             ranges: None,
             address_cells,
             size_cells,
@@ -272,22 +301,32 @@ impl<'a> Level<'a> {
             self.release = value;
         } else if is(b"method\0") {
             self.method = value;
+        } else if is(b"bootargs\0") {
+            self.arguments = value;
         } else if is(b"cpu_on\0") {
             self.cpu_on = word(value, 0);
         }
         Some(())
     }
 
+    /// How the firmware of this node is called.
+    fn conduit(&self) -> Option<Conduit> {
+        match self.method {
+            b"hvc\0" => Some(Conduit::Hvc),
+            b"smc\0" => Some(Conduit::Smc),
+            _ => None,
+        }
+    }
+
+    /// From version 0.2 on numbers are fixed; older firmware says them.
+    fn is_versioned_psci(&self) -> bool {
+        self.compatible.split(|&byte| byte == 0).any(|name| name.starts_with(b"arm,psci-"))
+    }
+
     /// What a node of the firmware's says.
     fn psci(&self) -> Option<StartMethod> {
-        let conduit = match self.method {
-            b"hvc\0" => Conduit::Hvc,
-            b"smc\0" => Conduit::Smc,
-            _ => return None,
-        };
-        // From version 0.2 on the number is fixed; older firmware says it.
-        let fixed = self.compatible.split(|&byte| byte == 0).any(|name| name.starts_with(b"arm,psci-"));
-        let cpu_on = if fixed { PSCI_CPU_ON } else { u64::from(self.cpu_on?) };
+        let conduit = self.conduit()?;
+        let cpu_on = if self.is_versioned_psci() { PSCI_CPU_ON } else { u64::from(self.cpu_on?) };
         Some(StartMethod::Psci { conduit, cpu_on })
     }
 }

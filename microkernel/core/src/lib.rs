@@ -23,6 +23,7 @@
 extern crate std;
 
 pub mod boot;
+pub mod bootargs;
 pub mod cap;
 #[cfg(any(test, feature = "check"))]
 pub mod check;

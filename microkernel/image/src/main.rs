@@ -10,7 +10,7 @@ mod ranges;
 
 use crate::platform::Platform;
 use crate::ranges::{Ranges, range};
-use board::InterruptController;
+use board::{InterruptController, Restart};
 use core::panic::PanicInfo;
 #[cfg(not(feature = "smp"))]
 use microkernel_aarch64::cores;
@@ -66,6 +66,9 @@ fn make_tables(ram: &Ranges, controller: InterruptController) -> Result<(), OutO
     for device in controller.regions().into_iter().chain([BOARD.console.registers]).map(range) {
         tables.map_blocks(device.start, device.end, Kind::Device)?;
     }
+    if let Restart::Watchdog(registers) = BOARD.restart {
+        tables.map_blocks(registers.start, registers.start + registers.size, Kind::Device)?;
+    }
     for change in BOARD.pins {
         tables.map_blocks(change.register, change.register + 4, Kind::Device)?;
     }
@@ -74,12 +77,16 @@ fn make_tables(ram: &Ranges, controller: InterruptController) -> Result<(), OutO
     Ok(())
 }
 
-/// Everything below the end of physical addresses that is neither RAM, nor the firmware's, nor an interrupt controller.
+/// Everything below the end of physical addresses that is neither RAM, nor the firmware's, nor the kernel's alone.
 fn device_space(ram: &Ranges, kept: &Ranges, controller: InterruptController) -> Ranges {
     let mut space = Ranges::new();
     space.add(0, BOARD.physical_end);
     let controller = controller.regions().map(range);
-    for &hole in ram.get().iter().chain(kept.get()).chain(&controller) {
+    let watchdog = match BOARD.restart {
+        Restart::Watchdog(registers) => Some(range(registers)),
+        Restart::Firmware => None,
+    };
+    for &hole in ram.get().iter().chain(kept.get()).chain(&controller).chain(&watchdog) {
         space = space.without(hole);
     }
     space
@@ -137,6 +144,8 @@ extern "C" fn kernel_main(fdt_at: u64) -> ! {
     let uart = unsafe { platform::set_up_console(BOARD) };
     // SAFETY: boot, once.
     unsafe { set_console(uart) };
+    // SAFETY: boot, once; the watchdog's block has just been mapped.
+    unsafe { platform::plan_the_end(BOARD, tree) };
     if let Some(wrong) = wrong {
         let [what, value] = wrong.message();
         let board = Piece::Text(BOARD.name);

@@ -1,7 +1,8 @@
 //! What the machine has: the device tree's word where there is one, held against the board's description.
 use crate::ranges::Ranges;
 use board::{Board, Console, InterruptController, Region, UartKind};
-use microkernel_aarch64::{Interrupts, Speed, Uart};
+use microkernel_aarch64::{Interrupts, Restart, Speed, Uart, set_restart};
+use microkernel_core::bootargs::Ending;
 use microkernel_core::fdt::{self, Fdt, Range};
 use microkernel_core::machine::to_kernel;
 use microkernel_core::text::Piece;
@@ -128,6 +129,26 @@ pub(crate) unsafe fn set_up_interrupts(controller: InterruptController) -> Optio
             unsafe { Interrupts::bcm2836(local.start, legacy.start) }
         }
     })
+}
+
+/// Has the machine start again at its end, if the boot arguments ask for it and the board can.
+///
+/// # Safety
+/// Called once, during boot. The registers of the board's watchdog, if it has one, are mapped as device memory in the
+/// direct map.
+pub(crate) unsafe fn plan_the_end(board: &Board, tree: Option<Fdt<'_>>) {
+    let Some(tree) = tree else { return };
+    let ending = Ending::of(tree.boot_arguments());
+    let restart = match board.restart {
+        // SAFETY: the tree says that the firmware answers.
+        board::Restart::Firmware => tree.firmware().map(|conduit| unsafe { Restart::by_firmware(conduit) }),
+        // SAFETY: the caller's promise.
+        board::Restart::Watchdog(registers) => Some(unsafe { Restart::by_watchdog(registers.start) }),
+    };
+    if let (true, Some(restart)) = (ending.resets, restart) {
+        // SAFETY: the caller's promise.
+        unsafe { set_restart(restart, ending.limit_s) };
+    }
 }
 
 /// Connects the console's pins and sets its speed.

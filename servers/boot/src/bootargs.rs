@@ -26,6 +26,8 @@ pub struct BootArgs {
     pub case: Option<String<CASE_MAX>>,
     /// The seed of everything that is seeded.
     pub seed: u64,
+    /// The machine starts again at its end instead of stopping. The kernel does that; `reset_after` is its alone.
+    pub reset: bool,
     /// How often a case that can go on for ever does what it does; 0: as often as it likes.
     pub cycles: u32,
 }
@@ -57,6 +59,9 @@ impl BootArgs {
         match (key, value) {
             ("host", "0") => self.host = false,
             ("host", "1") => self.host = true,
+            ("reset", "0") => self.reset = false,
+            ("reset", "1") => self.reset = true,
+            ("reset_after", _) => {}
             ("log", "uart") => self.log = Sink::Uart,
             ("log", "debug") => self.log = Sink::Debug,
             ("case", name) if !name.is_empty() => {
@@ -66,7 +71,7 @@ impl BootArgs {
             ("cycles", number) => {
                 self.cycles = number.parse().map_err(|_| BootArgsError::Value(word))?;
             }
-            ("host" | "log" | "case", _) => return Err(BootArgsError::Value(word)),
+            ("host" | "log" | "case" | "reset", _) => return Err(BootArgsError::Value(word)),
             _ => return Err(BootArgsError::Unknown(word)),
         }
         Ok(())
@@ -85,9 +90,10 @@ mod tests {
 
     #[test]
     fn all_words_are_understood() {
-        let (args, complaints) = parse(" host=1  log=debug case=r06_middle_removal seed=42 cycles=7");
+        let (args, complaints) =
+            parse(" host=1  log=debug case=r06_middle_removal seed=42 cycles=7 reset=1 reset_after=9");
         assert_eq!(complaints, 0);
-        assert!(args.host);
+        assert!(args.host && args.reset);
         assert_eq!(args.log, Sink::Debug);
         assert_eq!(args.case.as_deref(), Some("r06_middle_removal"));
         assert_eq!((args.seed, args.cycles), (42, 7));
@@ -95,8 +101,8 @@ mod tests {
 
     #[test]
     fn nonsense_is_skipped_and_reported() {
-        let (args, complaints) = parse("quiet host=2 log=tape case= seed=x cycles=-1 host=1");
-        assert_eq!(complaints, 6);
+        let (args, complaints) = parse("quiet host=2 log=tape case= seed=x cycles=-1 reset=x host=1");
+        assert_eq!(complaints, 7);
         assert_eq!(args, BootArgs { host: true, ..BootArgs::default() });
         assert_eq!(parse(""), (BootArgs::default(), 0));
     }

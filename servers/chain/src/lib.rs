@@ -10,6 +10,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod places;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,8 @@ pub const TREE_MAX: u32 = 64 << 10;
 pub const TREE: &str = "tree";
 /// The line that asks who is there; the board follows. No system knows it.
 pub const HELLO: &str = "chainloader";
+/// How a chainloader's greeting begins, which it repeats while nobody is understood.
+pub const GREETING: &str = "chainloader for ";
 /// The line that starts what has come.
 pub const BOOT: &str = "boot";
 

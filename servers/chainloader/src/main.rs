@@ -12,7 +12,7 @@ mod memory;
 
 use core::panic::PanicInfo;
 
-use chain::{Loader, Start};
+use chain::{GREETING, Loader, Start};
 use pl011::Uart;
 use selected_board::BOARD;
 use strata_protocol::uplink::{Split, Splitter, decode};
@@ -71,7 +71,7 @@ fn say(uart: &mut Uart<Physical>, bytes: &[u8]) {
 }
 
 fn greet(uart: &mut Uart<Physical>) {
-    for part in ["chainloader for ", BOARD.name, ": waits for `./x run --serial`\r\n"] {
+    for part in [GREETING, BOARD.name, ": waits for `./x run --serial`\r\n"] {
         say(uart, part.as_bytes());
     }
 }

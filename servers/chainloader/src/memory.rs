@@ -1,29 +1,18 @@
-//! Where things lie, counted from where the firmware puts an image, and the way to them.
-//!
-//! ```text
-//!  load      + 48 MiB       + 60 MiB          + 61 MiB   + 64 MiB                  + 96 MiB
-//!  │ kernel … │ this image … │ tree to start … │ mark …   │ the image as it comes … │
-//! ```
-//! The kernel is copied to its place when it is started, and not before: that is also where the firmware puts this image
-//! again after a reset, and what came before the reset stays.
+//! The way to the places of `chain::places`.
+use chain::places::{self, END};
 use chain::{KERNEL_MAX, Mark, Memory, Part, TREE_MAX};
 use selected_board::BOARD;
 
-const MIB: u64 = 1 << 20;
 /// Where the kernel is started.
 pub(crate) const KERNEL: u64 = BOARD.load_address;
-/// Where this image is: chainloader.ld has the number, too.
-const SELF: u64 = KERNEL + 48 * MIB;
 /// Where the tree comes, and stays.
-pub(crate) const TREE: u64 = KERNEL + 60 * MIB;
-const MARK: u64 = KERNEL + 61 * MIB;
-/// Where the kernel's image comes.
-const STAGE: u64 = KERNEL + 64 * MIB;
+pub(crate) const TREE: u64 = KERNEL + places::TREE;
+const MARK: u64 = KERNEL + places::MARK;
+const STAGE: u64 = KERNEL + places::STAGE;
 
-const _: () = assert!(KERNEL + KERNEL_MAX as u64 <= SELF && TREE + TREE_MAX as u64 <= MARK);
 const _: () = {
     let ram = BOARD.ram[0];
-    assert!(ram.start <= KERNEL && STAGE + KERNEL_MAX as u64 <= ram.start + ram.size);
+    assert!(ram.start <= KERNEL && KERNEL + END <= ram.start + ram.size);
 };
 
 /// The memory above where the kernel is started. There is one.
@@ -42,7 +31,7 @@ impl Places {
     /// Nothing between [`KERNEL`] and this image is needed any more; `size` is at most [`KERNEL_MAX`].
     pub(crate) unsafe fn place(&self, size: u32) {
         let from = self.bytes(Part::Kernel, size).as_ptr();
-        // SAFETY: both are memory, the ranges are apart by the assertions above, and the caller promises the rest.
+        // SAFETY: both are memory, the ranges are apart (`places`), and the caller promises the rest.
         unsafe { core::ptr::copy_nonoverlapping(from, pointer(KERNEL), from_u32(size)) };
     }
 }

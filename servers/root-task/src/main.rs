@@ -29,7 +29,7 @@ use strata_runtime::ipc::DEPTH;
 use strata_runtime::kernel::check;
 use strata_runtime::{Ipc, debug_println, thread};
 
-use crate::serve::{Servers, serve};
+use crate::serve::{End, Servers, serve};
 use crate::wiring::{Commons, Wiring};
 
 /// The status with which the machine ends when a server cannot be started.
@@ -56,10 +56,14 @@ extern "C" fn root_main(boot_info: *const seL4_BootInfo) -> ! {
         Ok((endpoint, servers)) => serve(ipc, endpoint, servers),
         Err((who, error)) => {
             debug_println!("root-task: cannot start {who}: {error:?}");
-            serve::power_off(NO_START_STATUS, args.host);
+            serve::power_off(NO_START_STATUS, end(&args));
             panic!("cannot start {who}")
         }
     }
+}
+
+fn end(args: &BootArgs) -> End {
+    End { host: args.host, resets: args.reset }
 }
 
 fn boot_args(boot_info: &'static seL4_BootInfo) -> BootArgs {
@@ -104,5 +108,5 @@ fn bring_up(
     defmt::info!("all servers started, {=u64} KiB left", memory.free_bytes() >> 10);
     let tcb = seL4_CapInitThreadTCB;
     check(ipc.seL4_TCB_SetPriority(tcb, tcb, priority::ROOT)).map_err(|error| own(error.into()))?;
-    Ok((commons.endpoints[Owner::Root.index()], Servers { names, host: args.host }))
+    Ok((commons.endpoints[Owner::Root.index()], Servers { names, end: end(args) }))
 }

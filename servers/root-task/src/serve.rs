@@ -18,7 +18,16 @@ const DEAD_SERVER_STATUS: i32 = 70;
 /// The servers by owner: their names, and who is still alive.
 pub(crate) struct Servers {
     pub(crate) names: [Option<&'static str>; OWNERS],
+    pub(crate) end: End,
+}
+
+/// How the machine ends.
+#[derive(Clone, Copy)]
+pub(crate) struct End {
+    /// A host tool listens, and is told.
     pub(crate) host: bool,
+    /// It starts again: the kernel has read the boot arguments, too.
+    pub(crate) resets: bool,
 }
 
 /// Serves for ever.
@@ -29,17 +38,17 @@ pub(crate) fn serve(ipc: &mut Ipc, endpoint: seL4_CPtr, mut servers: Servers) ->
             // No answer: the thread stays where it is.
             servers.died(ipc, received);
         } else if let Ok(Request::PowerOff { status }) = get(ipc, received.tag) {
-            power_off(status, servers.host);
+            power_off(status, servers.end);
         }
     }
 }
 
 /// Ends the machine: an emulator by itself, hardware by telling the host tool that nothing more comes.
-pub(crate) fn power_off(status: i32, host: bool) {
-    if BOARD.semihosting {
+pub(crate) fn power_off(status: i32, end: End) {
+    if BOARD.semihosting && !end.resets {
         semihosting::exit(status);
     }
-    if host {
+    if end.host {
         send(&Frame::PoweredOff { status });
     } else {
         debug_println!("root-task: powered off with status {status}");
@@ -54,9 +63,9 @@ impl Servers {
         let why = describe(received.tag.get_label(), &ipc.msg);
         defmt::error!("{=str} is dead: {=str}", name, why.as_str());
         debug_println!("\r\nroot-task: {name} is dead: {why}");
-        if self.host {
+        if self.end.host {
             send(&Frame::Panic { image: name, message: &why });
-            power_off(DEAD_SERVER_STATUS, true);
+            power_off(DEAD_SERVER_STATUS, self.end);
         }
     }
 }

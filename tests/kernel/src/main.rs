@@ -167,6 +167,9 @@ pub(crate) use say_part;
 /// A host tool listens.
 static HOST: AtomicBool = AtomicBool::new(false);
 
+/// The machine starts again at its end.
+static RESETS: AtomicBool = AtomicBool::new(false);
+
 /// Tells the host tool, if there is one.
 fn frame(frame: &Frame<'_>) {
     let mut buffer = [0; FRAME_MAX];
@@ -182,7 +185,7 @@ static RUNNING: AtomicPtr<Case> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Ends the machine: an emulator by itself, hardware by telling the host tool that nothing more comes.
 pub(crate) fn exit(status: i32) -> ! {
-    if BOARD.semihosting {
+    if BOARD.semihosting && !RESETS.load(Ordering::Relaxed) {
         let block = [0x20026, i64::from(status).cast_unsigned()];
         // SAFETY: semihosting SYS_EXIT_EXTENDED; the emulator reads the two words and ends.
         unsafe {
@@ -207,6 +210,7 @@ extern "C" fn main(boot_info: &'static seL4_BootInfo) -> ! {
         UART.store(env.own_console(BOARD.console.registers), Ordering::Relaxed);
     }
     HOST.store(env.boot_argument("host=1").is_some(), Ordering::Relaxed);
+    RESETS.store(env.boot_argument("reset=1").is_some(), Ordering::Relaxed);
     let mut done = 0;
     for case in cases() {
         if wanted

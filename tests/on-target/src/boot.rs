@@ -8,6 +8,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use chain::GREETING;
 use strata_host::demux::Piece;
 use strata_host::lint::Lint;
 use strata_host::qemu::{Machine, Next, Qemu};
@@ -34,9 +35,15 @@ pub struct Report {
     pub output: Vec<String>,
 }
 
-/// Boots the case's image and watches it to its end. `live` sees each line as it comes.
-pub fn run(entry: &Entry, mut live: impl FnMut(&str)) -> Result<Report> {
-    let bootargs = format!("host=1 log=debug case={} seed={}", entry.case.name, entry.seed);
+/// What the target is told: to run this case.
+#[must_use]
+pub fn arguments(entry: &Entry) -> String {
+    format!("host=1 log=debug case={} seed={}", entry.case.name, entry.seed)
+}
+
+/// Boots the case's image in QEMU and watches it to its end. `live` sees each line as it comes.
+pub fn run(entry: &Entry, live: &mut dyn FnMut(&str)) -> Result<Report> {
+    let bootargs = arguments(entry);
     // Virtual time goes with instructions: a host that is busy elsewhere cannot make a deadline pass, and a run repeats.
     let lint = entry.lint.as_deref().map(|plugin| Lint::new(plugin, &entry.name));
     let truth = entry.truth.as_ref().map(|(plugin, images)| Truth::new(plugin, images, &entry.name));
@@ -45,18 +52,8 @@ pub fn run(entry: &Entry, mut live: impl FnMut(&str)) -> Result<Report> {
     let extra = [lint_arguments, truth_arguments].concat();
     let (model, image) = (entry.model, entry.image.clone());
     let qemu = Qemu { model, image, bootargs, icount: true, parallel: false, extra };
-    let mut watch = Watch {
-        machine: qemu.start()?,
-        tables: Tables::search(entry.tables.clone()),
-        name: entry.case.name.clone(),
-        text: Vec::new(),
-        output: Vec::new(),
-        live: &mut live,
-        logs: Logs::default(),
-    };
-    let mut verdict = watch.judge(BOOT_LIMIT * entry.patience, case_limit(entry))?;
-    watch.end_line();
-    let Watch { machine, mut output, .. } = watch;
+    let mut machine = qemu.start()?;
+    let Watched { mut verdict, mut output, .. } = watch(&mut machine, entry, live)?;
     // The report is complete when QEMU has ended.
     drop(machine);
     if let Some(lint) = lint {
@@ -72,12 +69,46 @@ pub fn run(entry: &Entry, mut live: impl FnMut(&str)) -> Result<Report> {
     Ok(Report { verdict, output })
 }
 
+/// How long a case may take, from the machine's start.
+#[must_use]
+pub fn limit(entry: &Entry) -> Duration {
+    BOOT_LIMIT * entry.patience + case_limit(entry)
+}
+
 fn case_limit(entry: &Entry) -> Duration {
     Duration::from_secs(entry.case.seconds.into()) * entry.patience
 }
 
+/// What was seen of a machine that runs a case.
+pub(crate) struct Watched {
+    /// What became of the case.
+    pub(crate) verdict: Verdict,
+    /// Everything that it said, one line each.
+    pub(crate) output: Vec<String>,
+    /// Pieces of frames that were no frames: the line has lost or changed something.
+    pub(crate) damaged: u32,
+}
+
+/// Watches a machine that has been told to run a case, until the case has ended.
+pub(crate) fn watch(machine: &mut Machine, entry: &Entry, live: &mut dyn FnMut(&str)) -> Result<Watched> {
+    let mut watch = Watch {
+        machine,
+        tables: Tables::search(entry.tables.clone()),
+        name: entry.case.name.clone(),
+        text: Vec::new(),
+        output: Vec::new(),
+        live,
+        logs: Logs::default(),
+        damaged: 0,
+    };
+    let verdict = watch.judge(BOOT_LIMIT * entry.patience, case_limit(entry))?;
+    watch.end_line();
+    let Watch { output, damaged, .. } = watch;
+    Ok(Watched { verdict, output, damaged })
+}
+
 struct Watch<'a> {
-    machine: Machine,
+    machine: &'a mut Machine,
     tables: Tables,
     name: String,
     /// Console text of the line that is not complete.
@@ -85,6 +116,7 @@ struct Watch<'a> {
     output: Vec<String>,
     live: &'a mut dyn FnMut(&str),
     logs: Logs,
+    damaged: u32,
 }
 
 /// What the decoded log lines mean for the verdict.
@@ -170,16 +202,22 @@ impl Watch<'_> {
     fn take(&mut self, piece: Piece) -> Turn {
         match piece {
             Piece::Text(bytes) => {
+                let mut turn = Turn::Nothing;
                 for byte in bytes {
                     match byte {
+                        b'\n' if self.text.starts_with(GREETING.as_bytes()) => {
+                            turn = Turn::Ended(Verdict::Stopped("the board has started again".into()));
+                            self.end_line();
+                        }
                         b'\n' => self.end_line(),
                         b'\r' => {}
                         other => self.text.push(other),
                     }
                 }
-                Turn::Nothing
+                turn
             }
             Piece::Damaged(bytes) => {
+                self.damaged += 1;
                 self.say(format!("(damaged frame, {} bytes: {})", bytes.len(), bytes.escape_ascii()));
                 Turn::Nothing
             }

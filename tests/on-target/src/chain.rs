@@ -9,26 +9,35 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use chain::GREETING;
 use strata_host::chain::{System, boot};
-use strata_host::device_tree;
 use strata_host::link::Link;
 use strata_host::model::Model;
 use strata_host::noise::Noise;
 use strata_host::qemu::{OnPty, Qemu};
 use strata_host::serial::{BAUD, Line, Serial};
 
+use crate::board::Bench;
 use crate::entry::Story;
+use crate::suite::{Entry, entries};
+use crate::verdict::Verdict;
 
 /// All stories, by name.
 pub const STORIES: &[(&str, Story)] = &[
     ("chainloader_boots_what_comes_over_a_bad_line", boots_what_comes_over_a_bad_line),
     ("chainloader_refuses_what_is_wrong_in_one_line", refuses_what_is_wrong_in_one_line),
+    ("board_runs_case_after_case_over_a_bad_line", case_after_case_over_a_bad_line),
+    ("board_starts_again_when_its_time_is_over", starts_again_when_its_time_is_over),
 ];
 
 /// How long a machine may take to say something.
 const BOOT: Duration = Duration::from_secs(60);
 /// One byte in so many is lost, and one in so many changed.
 const BAD: u64 = 300;
+/// The same for an image that is long.
+const RATHER_BAD: u64 = 20_000;
+/// Cases that say enough, and end soon.
+const CASES: [&str; 3] = ["ipc_call_reply", "irq_timer", "fault_hole"];
 
 /// The chainloader's image, beside the system's.
 const CHAINLOADER: &str = "chainloader.bin";
@@ -62,6 +71,7 @@ const CODE: [u32; 20] = [
 ];
 const RUNS: &[u8; 8] = b"it runs\0";
 const TREE: &[u8; 19] = b", and has its tree\0";
+const STARTED: &str = "it runs, and has its tree";
 
 /// A kernel for a board, of a few frames' length.
 fn kernel(model: Model) -> Vec<u8> {
@@ -113,40 +123,35 @@ impl Line for OtherSpeed {
     }
 }
 
-/// Listens until it is said that the kernel runs with a tree.
-fn expect_start(line: &mut impl Line) -> Result<()> {
+/// Listens until this is said.
+fn expect(line: &mut impl Line, wanted: &str) -> Result<()> {
     let end = Instant::now() + BOOT;
     let mut said = Vec::new();
-    while !String::from_utf8_lossy(&said).contains("it runs, and has its tree") {
+    while !String::from_utf8_lossy(&said).contains(wanted) {
         let bytes = line.receive(end)?;
-        ensure!(!bytes.is_empty(), "it was not started: {}", String::from_utf8_lossy(&said));
+        ensure!(!bytes.is_empty(), "`{wanted}` was not said: {}", String::from_utf8_lossy(&said));
         said.extend(bytes);
     }
     Ok(())
 }
 
-/// The tree that goes with the kernel, where the machine does not bring its own.
-fn tree(model: Model) -> Option<Vec<u8>> {
-    (!model.brings_device_tree()).then(|| device_tree::make(model.board, "host=1"))
-}
-
 fn boots_what_comes_over_a_bad_line(image: &Path, model: Model) -> Result<()> {
     let (_machine, line) = start(image, model)?;
-    let (kernel, tree) = (kernel(model), tree(model));
-    let system = System { board: model.board, kernel: &kernel, tree: tree.as_deref() };
+    let kernel = kernel(model);
+    let system = System { model: &model, kernel: &kernel, arguments: "host=1" };
     let mut link = Link::new(Noise::new(line, 5, BAD), 1);
     boot(&mut link, &system, |_| ())?;
     ensure!(link.resent > 0, "the line spoilt nothing");
     let noise = link.into_line();
     ensure!(noise.hits > 10, "the line hit {} bytes only", noise.hits);
-    expect_start(&mut noise.into_line())
+    expect(&mut noise.into_line(), STARTED)
 }
 
 fn refuses_what_is_wrong_in_one_line(image: &Path, model: Model) -> Result<()> {
     let (_machine, line) = start(image, model)?;
-    let (kernel, tree) = (kernel(model), tree(model));
-    let system = System { board: model.board, kernel: &kernel, tree: tree.as_deref() };
-    let other = Model::new(if model.board.name == "raspi3" { "raspi4" } else { "raspi3" }, None, 1)?.board;
+    let kernel = kernel(model);
+    let system = System { model: &model, kernel: &kernel, arguments: "host=1" };
+    let other = Model::new(if model.board.name == "raspi3" { "raspi4" } else { "raspi3" }, None, 1)?;
     let mut link = Link::new(line, 1);
     let refused = |link: &mut Link<Serial>, system: &System<'_>, wanted: &str| {
         let Err(error) = boot(link, system, |_| ()) else { bail!("it was started: not `{wanted}`") };
@@ -154,7 +159,7 @@ fn refuses_what_is_wrong_in_one_line(image: &Path, model: Model) -> Result<()> {
         ensure!(said.contains(wanted) && !said.contains('\n'), "`{said}` is not `{wanted}`");
         Ok(())
     };
-    refused(&mut link, &System { board: other, ..system }, "is --board right?")?;
+    refused(&mut link, &System { model: &other, ..system }, "is --board right?")?;
     refused(&mut link, &System { kernel: &kernel[..kernel.len() - 1], ..system }, "cut short")?;
     refused(&mut link, &System { kernel: &kernel[..100], ..system }, "no kernel image")?;
     let mut link = Link::new(OtherSpeed(link.into_line()), 2);
@@ -169,5 +174,58 @@ fn refuses_what_is_wrong_in_one_line(image: &Path, model: Model) -> Result<()> {
     let mut steps = 0;
     boot(&mut link, &system, |_| steps += 1)?;
     ensure!(steps == 1, "what was there came again: {steps} steps");
-    expect_start(&mut link.into_line())
+    expect(&mut link.into_line(), STARTED)
+}
+
+/// The kernel's cases, whose image is the smallest.
+fn kernel_cases() -> Result<Vec<Entry>> {
+    let kernel = |entry: &Entry| entry.name.contains("::kernel::") && entry.case.flags == 0;
+    let cases: Vec<_> = entries()?.into_iter().filter(kernel).collect();
+    ensure!(!cases.is_empty(), "the kernel has no cases");
+    Ok(cases)
+}
+
+/// As `./x test --serial`: each case has a boot, and the image comes once.
+fn case_after_case_over_a_bad_line(image: &Path, model: Model) -> Result<()> {
+    let (machine, line) = start(image, model)?;
+    let cases = kernel_cases()?;
+    let named = |name: &str| {
+        let found = cases.iter().find(|entry| entry.case.name == name);
+        found.with_context(|| format!("the kernel has no case {name}"))
+    };
+    let mut bench = Bench::new(Box::new(Noise::new(line, 7, RATHER_BAD)));
+    for case in CASES {
+        let report = bench.run(named(case)?, &mut |_| ())?;
+        ensure!(report.verdict == Verdict::Pass, "{case}: {}\n{}", report.verdict, report.output.join("\n"));
+    }
+    let size = usize::try_from(std::fs::metadata(&cases[0].image)?.len())?;
+    ensure!(bench.sent == size, "{} bytes were sent of an image of {size}", bench.sent);
+    // There is no such case: the machine ends without a verdict, and is there again.
+    let mut nobody = named(CASES[0])?.clone();
+    nobody.case.name = "nobody".into();
+    let report = bench.run(&nobody, &mut |_| ())?;
+    ensure!(matches!(report.verdict, Verdict::Stopped(_)), "nobody's case: {}", report.verdict);
+    let report = bench.run(named(CASES[0])?, &mut |_| ())?;
+    ensure!(report.verdict == Verdict::Pass && bench.sent == size, "afterwards: {}", report.verdict);
+    // The cable is pulled: one line, and at once for all that follow.
+    drop(machine);
+    for wanted in ["was the cable unplugged?", "the board is lost"] {
+        let error = bench.run(named(CASES[0])?, &mut |_| ()).err().context("a case ran without a board")?;
+        let said = format!("{error:#}");
+        ensure!(said.contains(wanted) && !said.contains('\n'), "`{said}` is not `{wanted}`");
+    }
+    Ok(())
+}
+
+/// A case that nobody waits for any more is no reason to switch the board off and on.
+fn starts_again_when_its_time_is_over(image: &Path, model: Model) -> Result<()> {
+    let (_machine, line) = start(image, model)?;
+    let kernel = std::fs::read(&kernel_cases()?[0].image)?;
+    let mut link = Link::new(line, 1);
+    // It takes longer than that.
+    let arguments = "case=retype_until_full reset=1 reset_after=1";
+    boot(&mut link, &System { model: &model, kernel: &kernel, arguments }, |_| ())?;
+    let mut line = link.into_line();
+    expect(&mut line, "the time that reset_after gives is over")?;
+    expect(&mut line, GREETING)
 }

@@ -125,9 +125,10 @@ fn from_el2(image: &Path, model: Model) -> Result<()> {
 
 fn refuses_the_tree_of_another_board(image: &Path, model: Model) -> Result<()> {
     let other = if model.board.name == "raspi3" { "raspi4" } else { "raspi3" };
-    let other = Model::new(other, None, 1)?.board;
-    let file = std::env::temp_dir().join(format!("strata-tree-of-{}-{}.dtb", other.name, std::process::id()));
-    std::fs::write(&file, strata_host::device_tree::make(other, ""))?;
+    let other = Model::new(other, None, 1)?;
+    let file =
+        std::env::temp_dir().join(format!("strata-tree-of-{}-{}.dtb", other.board.name, std::process::id()));
+    std::fs::write(&file, strata_host::device_tree::make(&other, "", &[]))?;
     let mut words = words(image, model);
     let tree = value_of(&words, "-dtb")?;
     words[tree] = file.clone().into_os_string();

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use strata_host::cases::{self, Case, flag};
 use strata_host::model::Model;
+use strata_host::serial::BAUD;
+
+use crate::board::Bench;
 
 /// The bootable image of the whole system, whose test agent runs cases.
 pub const IMAGE: &str = "STRATA_IMAGE";
@@ -38,6 +41,10 @@ pub const SEED_DEFAULT: u64 = 1;
 pub const BOARD: &str = "STRATA_BOARD";
 /// Cores of the machine.
 pub const CORES: &str = "STRATA_CORES";
+/// The serial line of the board that the cases run on, and its speed; without it they run in QEMU.
+pub const SERIAL: &str = "STRATA_SERIAL";
+/// See [`SERIAL`].
+pub const SPEED: &str = "STRATA_BAUD";
 /// The version of the GIC, where the board has a choice.
 pub const GIC: &str = "STRATA_GIC";
 
@@ -112,6 +119,13 @@ pub fn entries() -> Result<Vec<Entry>> {
         }));
     }
     Ok(entries)
+}
+
+/// The board that the cases run on, if it is not to be QEMU.
+pub fn bench() -> Result<Option<Bench>> {
+    let Some(path) = std::env::var_os(SERIAL) else { return Ok(None) };
+    let baud = u32::try_from(number(SPEED, BAUD.into())?).context("too fast")?;
+    Bench::open(Path::new(&path), baud).map(Some)
 }
 
 /// The image of the whole system and the machine that it is for, where there is one.

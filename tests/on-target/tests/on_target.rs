@@ -1,12 +1,15 @@
 //! Goal: each on-target case is an ordinary test: listed, filtered, run alone, timed, judged.
 //!
 //! Method: the cases are read from a section of the test images, without a boot; each runs in a machine of its own, so
-//! that none can disturb another. `./x test` builds the images and runs this.
+//! that none can disturb another: in QEMU, or in a boot of its own of the board at a serial line. `./x test` builds the images and runs this.
 
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
 
+use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
-use on_target::suite::{Entry, SEED, entries, system};
+use on_target::boot::{self, Report};
+use on_target::suite::{Entry, SEED, bench, entries, system};
 use on_target::verdict::Verdict;
 use on_target::{chain, entry, push};
 
@@ -16,25 +19,10 @@ const BOOTS: usize = 2;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(BOOTS);
-    let nocapture = arguments.nocapture;
-    match entries().and_then(|entries| Ok((entries, system()?))) {
-        Ok((entries, system)) => {
-            let trials = entries.into_iter().map(|entry| {
-                // What the lint is to flag proves nothing without it: listed as ignored, in the open.
-                let ignored = entry.is_for_lint() && entry.lint.is_none();
-                Trial::test(entry.name.clone(), move || run(&entry, nocapture)).with_ignored_flag(ignored)
-            });
-            let stories = system.map(|(image, model)| {
-                let stories = push::STORIES.iter().chain(chain::STORIES).copied();
-                stories.chain(entry::stories(model)).map(move |(name, story)| {
-                    let (name, image) = (format!("{}::host::{name}", model.name()), image.clone());
-                    Trial::test(name, move || {
-                        story(&image, model).map_err(|error| format!("{error:#}").into())
-                    })
-                })
-            });
-            let trials = trials.chain(stories.into_iter().flatten());
-            libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    match trials(&arguments) {
+        Ok((trials, threads)) => {
+            arguments.test_threads = Some(threads);
+            libtest_mimic::run(&arguments, trials).exit_code()
         }
         Err(error) => {
             eprintln!("on-target: {error:#}");
@@ -43,8 +31,46 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(entry: &Entry, nocapture: bool) -> Result<(), Failed> {
-    let report = on_target::boot::run(entry, |line| {
+/// What there is to run, and how much of it at once.
+fn trials(arguments: &Arguments) -> Result<(Vec<Trial>, usize)> {
+    let nocapture = arguments.nocapture;
+    let (mut entries, bench) = (entries()?, bench()?);
+    if let Some(bench) = bench {
+        // The fewer changes of the image, the less goes over the line.
+        entries.sort_by(|a, b| a.image.cmp(&b.image));
+        let bench = Arc::new(Mutex::new(bench));
+        let trials = entries.into_iter().filter(|entry| !entry.is_for_lint()).map(|entry| {
+            let bench = Arc::clone(&bench);
+            Trial::test(entry.name.clone(), move || {
+                let mut bench = bench.lock().map_err(|_| "a case before has panicked")?;
+                judge(&entry, nocapture, |live| bench.run(&entry, live))
+            })
+        });
+        return Ok((trials.collect(), 1));
+    }
+    let trials = entries.into_iter().map(|entry| {
+        // What the lint is to flag proves nothing without it: listed as ignored, in the open.
+        let ignored = entry.is_for_lint() && entry.lint.is_none();
+        Trial::test(entry.name.clone(), move || judge(&entry, nocapture, |live| boot::run(&entry, live)))
+            .with_ignored_flag(ignored)
+    });
+    let stories = system()?.map(|(image, model)| {
+        let stories = push::STORIES.iter().chain(chain::STORIES).copied();
+        stories.chain(entry::stories(model)).map(move |(name, story)| {
+            let (name, image) = (format!("{}::host::{name}", model.name()), image.clone());
+            Trial::test(name, move || story(&image, model).map_err(|error| format!("{error:#}").into()))
+        })
+    });
+    let trials = trials.chain(stories.into_iter().flatten());
+    Ok((trials.collect(), arguments.test_threads.unwrap_or(BOOTS)))
+}
+
+fn judge(
+    entry: &Entry,
+    nocapture: bool,
+    run: impl FnOnce(&mut dyn FnMut(&str)) -> Result<Report>,
+) -> Result<(), Failed> {
+    let report = run(&mut |line| {
         if nocapture {
             eprintln!("{}: {line}", entry.case.name);
         }

@@ -1,15 +1,17 @@
 //! Sends a system to a board whose chainloader waits for one, and takes the line over as the system's.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use board::Board;
-use chain::{BOOT, HELLO, TREE};
+use board::Region;
+use chain::{BOOT, HELLO, TREE, places};
 use microkernel_abi::image::{HEADER_OFFSET, HEADER_SIZE, MAGIC};
 use strata_protocol::Errno;
 
+use crate::device_tree;
 use crate::link::Link;
+use crate::model::Model;
 use crate::qemu::Machine;
 use crate::serial::{Line, Serial};
 
@@ -17,18 +19,20 @@ use crate::serial::{Line, Serial};
 const POWER_ON: Duration = Duration::from_secs(30);
 /// How long the chainloader may take to look at all that has come.
 const LOOK: Duration = Duration::from_secs(10);
+/// The boot argument of a system that starts the board again at its end: its chainloader waits then.
+pub const RESETS: &str = "reset=1";
 /// How often a system is sent again that did not arrive as it was sent.
 const ROUNDS: u32 = 3;
 
 /// What is sent.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct System<'a> {
-    /// The board that it is for.
-    pub board: &'a Board,
+    /// The machine that it is for.
+    pub model: &'a Model,
     /// The raw kernel image with its root task.
     pub kernel: &'a [u8],
-    /// The board's device tree with the boot arguments; without it the kernel is handed the firmware's.
-    pub tree: Option<&'a [u8]>,
+    /// The boot arguments. They come with a device tree, apart from the kernel, which need not come again for others.
+    pub arguments: &'a str,
 }
 
 impl System<'_> {
@@ -44,12 +48,20 @@ impl System<'_> {
         ensure!(found >= size, "the image is cut short: it has {found} of {size} bytes");
         Ok(())
     }
+
+    /// The machine's tree, which keeps the image as it came for the next boot.
+    fn tree(&self) -> Result<Vec<u8>> {
+        let kept = places::kept(u32::try_from(self.kernel.len()).context("larger than any image")?);
+        let load = self.model.board.load_address;
+        let kept = kept.map(|(offset, size)| Region::new(load + offset, size));
+        Ok(device_tree::make(self.model, self.arguments, &kept))
+    }
 }
 
 /// Has a chainloader start a system. `sent` is told how many bytes of the kernel it has.
 pub fn boot<L: Line>(link: &mut Link<L>, system: &System<'_>, mut sent: impl FnMut(usize)) -> Result<()> {
     system.check()?;
-    let board = system.board.name;
+    let (board, tree) = (system.model.board.name, system.tree()?);
     match Errno::from_number(link.carry_out(&format!("{HELLO} {board}"), POWER_ON)?.status) {
         None => {}
         Some(Errno::ENODEV) => bail!("the board there is no {board}: is --board right?"),
@@ -57,9 +69,7 @@ pub fn boot<L: Line>(link: &mut Link<L>, system: &System<'_>, mut sent: impl FnM
     }
     for _ in 0..ROUNDS {
         link.send_image(board, system.kernel, &mut sent)?;
-        if let Some(tree) = system.tree {
-            link.send_image(TREE, tree, |_| ())?;
-        }
+        link.send_image(TREE, &tree, |_| ())?;
         match Errno::from_number(link.carry_out(BOOT, LOOK)?.status) {
             None => return Ok(()),
             // What has come is not what was sent, or the board was reset meanwhile.
@@ -74,11 +84,9 @@ pub fn boot<L: Line>(link: &mut Link<L>, system: &System<'_>, mut sent: impl FnM
 pub fn machine(path: &Path, baud: u32, system: &System<'_>, sent: impl FnMut(usize)) -> Result<Machine> {
     system.check()?;
     let line = Serial::open(path, baud)?;
-    // Any number will do that the link before did not have.
-    let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.subsec_nanos());
-    let mut link = Link::new(line, seed);
+    let mut link = Link::anew(line);
     boot(&mut link, system, sent).with_context(|| path.display().to_string())?;
-    Machine::on_line(link.into_line())
+    Ok(Machine::on_line(Box::new(link.into_line())))
 }
 
 #[cfg(test)]
@@ -87,9 +95,11 @@ mod tests {
 
     #[test]
     fn no_image_and_a_short_one_are_told_apart() {
-        let board = boards::named("raspi3").unwrap();
+        let model = Model::new("raspi3", None, 1).unwrap();
         let mut kernel = vec![0; 8192];
-        let check = |kernel: &[u8]| System { board, kernel, tree: None }.check().map_err(|e| e.to_string());
+        let check = |kernel: &[u8]| {
+            System { model: &model, kernel, arguments: "" }.check().map_err(|e| e.to_string())
+        };
         assert!(check(&kernel).unwrap_err().contains("no kernel image"));
         kernel[HEADER_OFFSET..HEADER_OFFSET + 8].copy_from_slice(&MAGIC);
         kernel[HEADER_OFFSET + 48..HEADER_OFFSET + 56].copy_from_slice(&8192_u64.to_le_bytes());

@@ -4,7 +4,9 @@
 //! arguments, which the loader fills in. QEMU's raspi machines are given it with `-dtb`; on a card it is named in
 //! `config.txt`. Devicetree Specification 0.4, chapter 5.
 
-use board::{Board, InterruptController, Region};
+use board::{Board, InterruptController, Region, Restart};
+
+use crate::model::Model;
 
 const MAGIC: u32 = 0xd00d_feed;
 const VERSION: u32 = 17;
@@ -21,9 +23,10 @@ const END: u32 = 9;
 /// Handle of the interrupt controller's node.
 const CONTROLLER: u32 = 1;
 
-/// The tree of a board, with these boot arguments.
+/// The tree of a machine, with these boot arguments. `kept`: what else nobody is given.
 #[must_use]
-pub fn make(board: &Board, arguments: &str) -> Vec<u8> {
+pub fn make(model: &Model, arguments: &str, kept: &[Region]) -> Vec<u8> {
+    let board = model.board;
     let mut out = Writer::default();
     out.begin("");
     out.cells("#address-cells", &[2]);
@@ -42,8 +45,9 @@ pub fn make(board: &Board, arguments: &str) -> Vec<u8> {
         out.regions(&[*ram]);
         out.end();
     }
-    for controller in board.interrupts.iter().take(1) {
-        interrupt_controller(&mut out, controller);
+    interrupt_controller(&mut out, model.interrupt_controller());
+    if board.restart == Restart::Firmware {
+        firmware(&mut out, model.cores);
     }
     for device in board.devices.iter().filter(|device| !device.compatible.is_empty()) {
         let name = if device.registers.start == uart { "serial" } else { device.name };
@@ -56,7 +60,27 @@ pub fn make(board: &Board, arguments: &str) -> Vec<u8> {
         out.end();
     }
     out.end();
-    out.finish(board.reserved)
+    out.finish(board.reserved.iter().chain(kept))
+}
+
+/// The firmware, and the cores that it starts. Where they are not its, the kernel has them from the description.
+fn firmware(out: &mut Writer, cores: u32) {
+    out.begin("psci");
+    out.text("compatible", &["arm,psci-1.0", "arm,psci-0.2"]);
+    // That is how it is called where the kernel is entered at EL1.
+    out.text("method", &["hvc"]);
+    out.end();
+    out.begin("cpus");
+    out.cells("#address-cells", &[1]);
+    out.cells("#size-cells", &[0]);
+    for core in 0..cores {
+        out.begin(&format!("cpu@{core}"));
+        out.text("device_type", &["cpu"]);
+        out.cells("reg", &[core]);
+        out.text("enable-method", &["psci"]);
+        out.end();
+    }
+    out.end();
 }
 
 fn interrupt_controller(out: &mut Writer, controller: &InterruptController) {
@@ -132,12 +156,11 @@ impl Writer {
         self.property("reg", &value);
     }
 
-    fn finish(mut self, reserved: &[Region]) -> Vec<u8> {
+    fn finish<'a>(mut self, reserved: impl Iterator<Item = &'a Region>) -> Vec<u8> {
         self.word(END);
-        let end = Region { start: 0, size: 0 };
+        const LAST: Region = Region { start: 0, size: 0 };
         let reservations: Vec<u8> = reserved
-            .iter()
-            .chain([&end])
+            .chain([&LAST])
             .flat_map(|region| [region.start.to_be_bytes(), region.size.to_be_bytes()].concat())
             .collect();
         let structure = HEADER_SIZE + reservations.len();

@@ -3,7 +3,7 @@
 //! A frame is sent again until it is answered, and repeating it changes nothing: see `strata_protocol::uplink`. An image
 //! is kept aside on the target until it has come whole.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use strata_protocol::Errno;
@@ -53,6 +53,11 @@ impl<L: Line> Link<L> {
             sensible: 0,
             resent: 0,
         }
+    }
+
+    /// A link over a line, with a number of this moment.
+    pub fn anew(line: L) -> Self {
+        Self::new(line, SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.subsec_nanos()))
     }
 
     /// Gives the line back.

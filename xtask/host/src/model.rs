@@ -59,6 +59,14 @@ impl Model {
         self.cores > 1
     }
 
+    /// Its interrupt controller, of those that its board may have.
+    #[must_use]
+    pub fn interrupt_controller(&self) -> &'static InterruptController {
+        let mut of_version =
+            self.board.interrupts.iter().filter(|controller| version(controller) == self.gic);
+        of_version.next().unwrap_or(&self.board.interrupts[0])
+    }
+
     /// Whether QEMU makes a device tree for it. Where it does not, ours is handed to it, as a loader would.
     #[must_use]
     pub fn brings_device_tree(&self) -> bool {

@@ -1,10 +1,11 @@
 //! A QEMU process that runs an image, and what it says.
 
+use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use strata_protocol::wire::{self, Frame};
 
 use crate::demux::{Demux, Piece};
 use crate::model::Model;
-use crate::serial::Serial;
+use crate::serial::Line;
 
 /// The file with the board's device tree, beside the image.
 pub const DEVICE_TREE: &str = "board.dtb";
@@ -90,7 +91,7 @@ impl Qemu {
             }
         });
         let stdin = child.stdin.take().context("QEMU has no standard input")?;
-        Ok(Machine { child: Some(child), input: Box::new(stdin), pieces })
+        Ok(Machine(Source::Emulator(Emulator { child, input: stdin, pieces })))
     }
 }
 
@@ -138,9 +139,7 @@ impl OnPty {
 
 impl Drop for OnPty {
     fn drop(&mut self) {
-        // Already gone is as good as killed.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        end(&mut self.child);
     }
 }
 
@@ -152,11 +151,27 @@ fn check_image(image: &Path) -> Result<()> {
 }
 
 /// A running machine: QEMU, which ends when it is dropped, or a board at a serial line.
-pub struct Machine {
-    child: Option<Child>,
-    input: Box<dyn Write>,
+pub struct Machine(Source);
+
+enum Source {
+    Emulator(Emulator),
+    Board(AtLine),
+}
+
+struct Emulator {
+    child: Child,
+    input: ChildStdin,
     pieces: Receiver<Piece>,
 }
+
+struct AtLine {
+    line: AnyLine,
+    demux: Demux,
+    pieces: VecDeque<Piece>,
+}
+
+/// Some line or other.
+pub type AnyLine = Box<dyn Line + Send>;
 
 /// The status of a machine that says that it has stopped.
 fn powered_off(piece: &Piece) -> Option<i32> {
@@ -180,24 +195,28 @@ pub enum Next {
 
 impl Machine {
     /// The board at the other end of a line.
-    pub fn on_line(line: Serial) -> Result<Self> {
-        let (input, arrived) = line.into_parts();
-        let (sender, pieces) = channel();
-        std::thread::spawn(move || {
-            let mut demux = Demux::default();
-            for piece in arrived.iter().flat_map(|bytes| demux.feed(&bytes)) {
-                if sender.send(piece).is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(Self { child: None, input: Box::new(input), pieces })
+    #[must_use]
+    pub fn on_line(line: AnyLine) -> Self {
+        Self(Source::Board(AtLine { line, demux: Demux::default(), pieces: VecDeque::new() }))
+    }
+
+    /// The line, where it is a board's.
+    #[must_use]
+    pub fn into_line(self) -> Option<AnyLine> {
+        match self.0 {
+            Source::Board(board) => Some(board.line),
+            Source::Emulator(_) => None,
+        }
     }
 
     /// Waits for the next thing that happens, at most until `deadline`.
     pub fn next(&mut self, deadline: Instant) -> Result<Next> {
-        match self.pieces.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(piece) => match powered_off(&piece) {
+        let next = match &mut self.0 {
+            Source::Emulator(emulator) => emulator.next(deadline)?,
+            Source::Board(board) => board.next(deadline)?,
+        };
+        match next {
+            Next::Piece(piece) => match powered_off(&piece) {
                 // The machine cannot end its emulator: this is its end.
                 Some(status) => {
                     self.complaints();
@@ -205,26 +224,19 @@ impl Machine {
                 }
                 None => Ok(Next::Piece(piece)),
             },
-            Err(RecvTimeoutError::Timeout) => Ok(Next::TimedOut),
-            // The line is closed: QEMU is at its end.
-            Err(RecvTimeoutError::Disconnected) => {
-                let child =
-                    self.child.as_mut().context("the serial line is gone: was the cable unplugged?")?;
-                while Instant::now() < deadline {
-                    if let Some(status) = child.try_wait()? {
-                        return Ok(Next::Ended(status));
-                    }
-                    std::thread::sleep(Duration::from_millis(2));
-                }
-                Ok(Next::TimedOut)
-            }
+            other => Ok(other),
         }
     }
 
     /// Types on the serial line.
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        self.input.write_all(bytes)?;
-        self.input.flush()?;
+        match &mut self.0 {
+            Source::Emulator(emulator) => {
+                emulator.input.write_all(bytes)?;
+                emulator.input.flush()?;
+            }
+            Source::Board(board) => board.line.send(bytes)?,
+        }
         Ok(())
     }
 
@@ -233,7 +245,7 @@ impl Machine {
     /// Its standard error stays open as long as it runs, so reading to the end of that would wait for ever.
     pub fn complaints(&mut self) -> String {
         let mut text = String::new();
-        if let Some(child) = &mut self.child {
+        if let Source::Emulator(Emulator { child, .. }) = &mut self.0 {
             // Already gone is as good as killed.
             let _ = child.kill();
             if let Some(stderr) = child.stderr.as_mut() {
@@ -245,12 +257,48 @@ impl Machine {
     }
 }
 
-impl Drop for Machine {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            // Already gone is as good as killed.
-            let _ = child.kill();
-            let _ = child.wait();
+impl Emulator {
+    fn next(&mut self, deadline: Instant) -> Result<Next> {
+        match self.pieces.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(piece) => Ok(Next::Piece(piece)),
+            Err(RecvTimeoutError::Timeout) => Ok(Next::TimedOut),
+            // The line is closed: QEMU is at its end.
+            Err(RecvTimeoutError::Disconnected) => {
+                while Instant::now() < deadline {
+                    if let Some(status) = self.child.try_wait()? {
+                        return Ok(Next::Ended(status));
+                    }
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                Ok(Next::TimedOut)
+            }
         }
     }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+impl AtLine {
+    fn next(&mut self, deadline: Instant) -> Result<Next> {
+        loop {
+            if let Some(piece) = self.pieces.pop_front() {
+                return Ok(Next::Piece(piece));
+            }
+            let bytes = self.line.receive(deadline)?;
+            if bytes.is_empty() {
+                return Ok(Next::TimedOut);
+            }
+            self.pieces.extend(self.demux.feed(&bytes));
+        }
+    }
+}
+
+fn end(child: &mut Child) {
+    // Already gone is as good as killed.
+    let _ = child.kill();
+    let _ = child.wait();
 }

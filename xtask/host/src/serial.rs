@@ -21,6 +21,16 @@ pub trait Line {
     fn receive(&mut self, until: Instant) -> Result<Vec<u8>>;
 }
 
+impl<L: Line + ?Sized> Line for Box<L> {
+    fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        (**self).send(bytes)
+    }
+
+    fn receive(&mut self, until: Instant) -> Result<Vec<u8>> {
+        (**self).receive(until)
+    }
+}
+
 /// A serial device.
 #[derive(Debug)]
 pub struct Serial {
@@ -53,11 +63,6 @@ impl Serial {
             }
         });
         Ok(Self { file, arrived, name })
-    }
-
-    /// The two directions: what is written goes out, what has come is received.
-    pub fn into_parts(self) -> (File, Receiver<Vec<u8>>) {
-        (self.file, self.arrived)
     }
 }
 

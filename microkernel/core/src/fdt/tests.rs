@@ -74,6 +74,9 @@ fn tree() -> Vec<u8> {
     out.begin("memory@0");
     out.cells("reg", &[0, 0x3b40_0000, 0x4000_0000, 0x1000]);
     out.end();
+    out.begin("chosen");
+    out.property("bootargs", b"host=1 reset=1\0");
+    out.end();
     out.begin("cpus");
     out.cells("#address-cells", &[1]);
     out.cells("#size-cells", &[0]);
@@ -135,6 +138,8 @@ fn memory_reservations_and_devices_are_found() {
     assert_eq!(tree.device("brcm,bcm2836-l1-intc"), Some(range(0x4000_0000, 0x100)));
     assert_eq!(tree.device("lost"), None, "no range of the bus leads there");
     assert_eq!(tree.device("arm,gic-400"), None);
+    assert_eq!(tree.boot_arguments(), b"host=1 reset=1\0");
+    assert_eq!(tree.firmware(), Some(Conduit::Smc));
 }
 
 #[test]
@@ -156,7 +161,7 @@ fn no_damage_panics() {
             let _ = tree.memory(|_| ranges += 1);
             let _ = tree.reserved(|_| ranges += 1);
             let _ = tree.device("arm,pl011");
-            let _ = tree.start_method(2);
+            let _ = (tree.start_method(2), tree.boot_arguments(), tree.firmware());
             assert!(tree.used() <= bytes.len());
         }
     };
