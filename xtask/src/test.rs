@@ -57,7 +57,7 @@ pub(crate) struct TestArgs {
 /// The machine that everything runs on, by its name in tests.
 const DEFAULT_MACHINE: &str = "virt";
 
-/// The other machines.
+/// The other machines: board and GIC.
 const OTHER_MACHINES: &[(&str, Option<u32>)] = &[("qemu-virt", Some(3)), ("raspi3", None), ("raspi4", None)];
 
 /// Cases that look at what differs between boards: interrupts, timers, bus errors, how the kernel is entered.
@@ -103,10 +103,12 @@ pub(crate) fn test(workspace: &Workspace, args: &TestArgs) -> Result<ExitCode> {
         }
         results.add("on-target tests", || on_target_tests(workspace, Some(images), args));
         // Whoever asks for one machine gets that one.
-        if (checks || args.all) && workspace.model.name() == DEFAULT_MACHINE {
-            results.add("other boards", || other_machines(workspace, args.all));
+        if checks && workspace.model.name() == DEFAULT_MACHINE {
+            other_machines(workspace, args.all, &mut results);
         }
-        if checks {
+        if args.all {
+            whole_on_several_cores(workspace, &mut results);
+        } else if checks {
             for area in AREAS {
                 on_several_cores(workspace, area, area.cases_of_several, &mut results);
             }
@@ -166,27 +168,30 @@ fn cases(filters: &[&str]) -> TestArgs {
 
 /// Some of an area's cases on the same machine with several cores.
 fn on_several_cores(workspace: &Workspace, area: &Area, filters: &[&str], results: &mut Results) {
-    // The Raspberry Pi's cores are what they are.
-    if workspace.model.gic.is_none() || workspace.model.is_smp() {
+    if workspace.model.is_smp() {
         return;
     }
-    let model = Model { cores: SMP_CORES, ..workspace.model };
-    let several = Workspace { model, ..workspace.clone() };
+    let several = several_cores(workspace);
     results.add("on-target tests on several cores", || {
         let images = area.modules.then(|| build::all(&several)).transpose()?;
         on_target_tests(&several, images.as_ref(), &cases(filters))
     });
 }
 
+/// The same machine with several cores.
+fn several_cores(workspace: &Workspace) -> Workspace {
+    Workspace { model: Model { cores: SMP_CORES, ..workspace.model }, ..workspace.clone() }
+}
+
 /// What passed and what did not; a failure does not hide the next one.
 #[derive(Default)]
 struct Results {
     passed: usize,
-    failed: Vec<&'static str>,
+    failed: Vec<String>,
 }
 
 impl Results {
-    fn add<T>(&mut self, what: &'static str, check: impl FnOnce() -> Result<T>) -> Option<T> {
+    fn add<T>(&mut self, what: &str, check: impl FnOnce() -> Result<T>) -> Option<T> {
         let step = progress::step(what);
         let result = check();
         drop(step);
@@ -197,7 +202,7 @@ impl Results {
             }
             Err(error) => {
                 progress::say(&format!("{what}: {error:#}"));
-                self.failed.push(what);
+                self.failed.push(what.to_owned());
                 None
             }
         }
@@ -302,23 +307,34 @@ fn plugins(workspace: &Workspace) -> Result<Option<[(&'static str, PathBuf); 2]>
 }
 
 /// The demos and some cases, or all of them, on the machines that have not had them yet.
-fn other_machines(workspace: &Workspace, all: bool) -> Result<()> {
-    for (board, gic) in OTHER_MACHINES {
-        let model = Model::new(board, *gic, 1)?;
+fn other_machines(workspace: &Workspace, all: bool, results: &mut Results) {
+    for &(board, gic) in OTHER_MACHINES {
         // Another board's images are another build.
-        if !all && model.board.name != workspace.model.board.name {
+        if !all && board != workspace.model.board.name {
             continue;
         }
-        let _step = progress::step(model.name());
+        let model = Model::new(board, gic, 1).expect("a machine of the list above");
         let workspace = Workspace { model, ..workspace.clone() };
-        let images = build::all(&workspace)?;
-        run::demos(&workspace, &images)?;
         let cases = if all { &[][..] } else { BOARD_CASES };
-        let filters = cases.iter().map(|case| (*case).to_owned()).collect();
-        let args = TestArgs { filters, target: true, ..TestArgs::default() };
-        on_target_tests(&workspace, Some(&images), &args)?;
+        results.add(&model.name(), || demos_and_cases(&workspace, cases));
+        if all {
+            whole_on_several_cores(&workspace, results);
+        }
     }
-    Ok(())
+}
+
+/// The demos, and every case, on the same machine with several cores.
+fn whole_on_several_cores(workspace: &Workspace, results: &mut Results) {
+    if !workspace.model.is_smp() {
+        let several = several_cores(workspace);
+        results.add(&several.model.name(), || demos_and_cases(&several, &[]));
+    }
+}
+
+fn demos_and_cases(workspace: &Workspace, filters: &[&str]) -> Result<()> {
+    let images = build::all(workspace)?;
+    run::demos(workspace, &images)?;
+    on_target_tests(workspace, Some(&images), &cases(filters))
 }
 
 fn lint_host(workspace: &Workspace) -> Result<()> {

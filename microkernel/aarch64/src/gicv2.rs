@@ -8,7 +8,8 @@ pub(crate) struct GicV2 {
 }
 
 const D_CTLR: u64 = 0;
-const D_TYPER: u64 = 4;
+pub(crate) const D_TYPER: u64 = 4;
+pub(crate) const D_GROUP: u64 = 0x80;
 const D_ENABLE: u64 = 0x100;
 const D_DISABLE: u64 = 0x180;
 const D_CLEAR_PENDING: u64 = 0x280;
@@ -17,7 +18,7 @@ const D_TARGET: u64 = 0x800;
 const D_CONFIG: u64 = 0xc00;
 const D_SGI: u64 = 0xf00;
 const C_CTLR: u64 = 0;
-const C_MASK: u64 = 4;
+pub(crate) const C_MASK: u64 = 4;
 const C_ACK: u64 = 0xc;
 const C_END: u64 = 0x10;
 /// The first shared interrupt.

@@ -4,6 +4,10 @@
 //! off, x0 holds the device tree's address. The first tables map memory of the one GiB that the image is in,
 //! twice: where it is, so that the next instruction exists, and in the direct map. They map no device: a
 //! processor may look ahead in whatever is mapped as memory.
+//!
+//! The image says in `EL3_GICV2` where a GICv2 is, for an entry at EL3: distributor and processor interface, two words,
+//! physical addresses; 0 if there is none.
+use crate::gicv2;
 use core::arch::global_asm;
 use microkernel_abi::image::{HEADER_OFFSET, HEADER_SIZE};
 
@@ -39,6 +43,26 @@ to_upper_half:
     mov     x1, #{scr}
     msr     scr_el3, x1
     msr     cptr_el3, xzr
+    // A GICv2 gives the lower levels the interrupts of group 1 only, and lets EL3 only say which those are (Arm IHI
+    // 0048B, 4.3.4): all of them, at any priority that the lower levels choose (4.4.2).
+    adrp    x1, EL3_GICV2
+    add     x1, x1, :lo12:EL3_GICV2
+    ldp     x2, x3, [x1]
+    cbz     x2, 3f
+    ldr     w4, [x2, #{typer}]
+    and     w4, w4, #0x1f
+    mov     w5, #-1
+    add     x6, x2, #{group}
+1:  str     w5, [x6], #4
+    subs    w4, w4, #1
+    b.pl    1b
+    mov     w5, #0xff
+    str     w5, [x3, #{mask}]
+    mov     w5, #3
+    str     w5, [x3]
+    str     w5, [x2]
+    dsb     sy
+3:
     mov     x1, #0x3c9
     msr     spsr_el3, x1
     adr     x1, below_el3
@@ -152,6 +176,9 @@ boot_l1:
 boot_l2:
     .zero   4096
 "#,
+    typer = const gicv2::D_TYPER,
+    group = const gicv2::D_GROUP,
+    mask = const gicv2::C_MASK,
     header_offset = const HEADER_OFFSET,
     header_size = const HEADER_SIZE,
     tcr = const TCR,

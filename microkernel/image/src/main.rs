@@ -46,6 +46,16 @@ macro_rules! physical {
     };
 }
 
+/// Where a GICv2 is, for the first instructions at EL3 (`microkernel_aarch64::start`): its groups are to be set there.
+#[unsafe(no_mangle)]
+static EL3_GICV2: [u64; 2] = match BOARD.interrupts[0] {
+    InterruptController::GicV2 { distributor, cpu } if BOARD.interrupts.len() == 1 => {
+        [distributor.start, cpu.start]
+    }
+    // No other way to find out which one it is.
+    _ => [0; 2],
+};
+
 fn make_tables(ram: &Ranges, controller: InterruptController) -> Result<(), OutOfTables> {
     // SAFETY: boot, once.
     let mut tables = unsafe { Builder::new() };

@@ -28,6 +28,7 @@ pub fn stories(model: Model) -> Vec<(&'static str, Story)> {
         ],
         "raspi4" => vec![
             ("boots_without_a_device_tree", without_a_device_tree),
+            ("boots_from_el3", from_el3),
             ("refuses_the_tree_of_another_board", refuses_the_tree_of_another_board),
         ],
         // It is entered at EL1 by all other cases.

@@ -7,13 +7,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use strata_host::link::{Answer, Link};
 use strata_host::model::Model;
 use strata_host::noise::Noise;
 use strata_host::push::{Module, check};
 use strata_host::qemu::{OnPty, Qemu};
 use strata_host::serial::{BAUD, Line, Serial};
+use strata_protocol::Errno;
 use strata_protocol::archive::Archive;
 
 use crate::entry::Story;
@@ -23,6 +24,8 @@ pub const STORIES: &[(&str, Story)] = &[
     ("push_replaces_a_module_in_service", replaces_a_module_in_service),
     ("push_over_a_bad_line_arrives_whole", over_a_bad_line_arrives_whole),
     ("push_of_a_refused_module_leaves_everything_as_it_was", refused_module_leaves_everything_as_it_was),
+    ("push_refused_at_init_brings_the_old_module_back", refused_at_init_brings_the_old_module_back),
+    ("push_of_what_is_short_says_so_in_one_line", what_is_short_says_so_in_one_line),
 ];
 
 /// How long a machine may take to boot.
@@ -143,4 +146,50 @@ fn refused_module_leaves_everything_as_it_was(image: &Path, model: Model) -> Res
         ensure!(before == after, "{before:?} became {after:?}");
     }
     check(&link.carry_out("ledger", BOOT)?)
+}
+
+/// Nothing is wrong with the new image but its INIT, which needs the old module's name and place.
+fn refused_at_init_brings_the_old_module_back(image: &Path, model: Model) -> Result<()> {
+    let (_machine, line) = boot(image, model)?;
+    let mut link = link(line, 4)?;
+    let refuses = module(image, "pass_a_refuses")?;
+    let old = module(image, "pass_a")?;
+    ensure!(refuses.name == old.name, "{} is not to replace {}", refuses.name, old.name);
+    // The old one from the boot archive, and then one that was pushed itself.
+    check(&link.carry_out("modload pass_a", BOOT)?)?;
+    for _ in 0..2 {
+        let answer = link.push(&refuses, |_| ())?;
+        let [unloaded, again, refused] = answer.text.lines().collect::<Vec<_>>()[..] else {
+            bail!("it is not said in three lines: {answer:?}");
+        };
+        ensure!(answer.status == Errno::ENODEV.number(), "{answer:?}");
+        ensure!(
+            unloaded == "pass_a: unloaded" && again == "pass_a: the old image is loaded again",
+            "{answer:?}"
+        );
+        ensure!(refused.starts_with("error: modpush"), "{answer:?}");
+        let stack = link.stack("demo_ping")?;
+        ensure!(owners(&stack) == ["pass_a", "base"] && stack.text.contains("pass_a_ping"), "{stack:?}");
+        check(&link.carry_out("ledger", BOOT)?)?;
+        check(&link.push(&old, |_| ())?)?;
+    }
+    Ok(())
+}
+
+/// A file that was cut is refused before anything is sent, and an image that stops half-way changes nothing.
+fn what_is_short_says_so_in_one_line(image: &Path, model: Model) -> Result<()> {
+    let whole = module(image, "pass_a")?;
+    for length in [0, 1, 63, 64, whole.bytes.len() / 2] {
+        let error =
+            Module::read(whole.bytes[..length].to_vec()).err().context("a part of a module was taken")?;
+        let said = format!("{error:#}");
+        ensure!(said.starts_with("this is no module") && !said.contains('\n'), "{length} bytes: {said}");
+    }
+    let (_machine, line) = boot(image, model)?;
+    let mut link = link(line, 5)?;
+    let cut = Module { bytes: whole.bytes[..whole.bytes.len() - 100].to_vec(), ..whole.clone() };
+    let answer = link.push(&cut, |_| ())?;
+    ensure!(answer.status != 0 && answer.text.lines().count() == 1, "{answer:?}");
+    ensure!(owners(&link.stack("demo_ping")?) == ["base"], "{:?}", link.stack("demo_ping")?);
+    check(&link.push(&whole, |_| ())?)
 }
