@@ -198,7 +198,13 @@ extern "C" fn kernel_main(fdt_at: u64) -> ! {
         irqs,
         cores,
     };
-    match boot(hardware, &input) {
+    start(hardware, &input)
+}
+
+/// Makes the kernel and runs it. A frame of its own: a kernel for several cores is large, and is moved into its place.
+#[inline(never)]
+fn start(hardware: Hardware, input: &BootInput<'_>) -> ! {
+    match boot(hardware, input) {
         Ok(kernel) => run(kernel),
         Err(error) => fatal(&[Piece::Text("no root task: "), Piece::Text(error.message())]),
     }
