@@ -15,6 +15,9 @@ use crate::serial::Line;
 
 /// How long an answer may take before the frame is sent again.
 const ANSWER: Duration = Duration::from_millis(300);
+/// After so many times it may take twice as long, and then four times: a target that is slow to read has all of it to
+/// read.
+const PATIENT: u32 = 6;
 /// How often a frame is sent before the line is given up.
 const TRIES: u32 = 30;
 
@@ -139,7 +142,10 @@ impl<L: Line> Link<L> {
         for attempt in 0..tries {
             self.resent += u32::from(attempt != 0);
             self.line.send(&frame)?;
-            let until = Instant::now() + ANSWER;
+            // Who starts what has come waits no longer than this for a line to come again.
+            let is_line = matches!(uplink, Uplink::Line { .. });
+            let until =
+                Instant::now() + if is_line { ANSWER } else { ANSWER * (1 << (attempt / PATIENT).min(2)) };
             loop {
                 let bytes = self.line.receive(until)?;
                 if bytes.is_empty() {
