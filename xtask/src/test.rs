@@ -43,7 +43,8 @@ pub(crate) struct TestArgs {
     /// List the on-target cases.
     #[arg(long)]
     list: bool,
-    /// All on-target cases on all boards: without it there are a few more for the virt machine with a GICv3.
+    /// All on-target cases on all boards, on one core and on several: without it there are a few more for the virt machine
+    /// with a GICv3 or several cores.
     #[arg(long, conflicts_with_all = ["filters", "host", "list"])]
     all: bool,
     /// Run on-target cases on the board at this serial line, whose card has the chainloader, instead of in QEMU.
