@@ -55,6 +55,7 @@ pub(crate) const AREAS: &[Area] = &[
             "::agent::smp_",
             "::agent::soak_",
             "::agent::r10_",
+            "::agent::r26_changes",
             "::agent::s15_",
             "::agent::s34_loop",
         ],

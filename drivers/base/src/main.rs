@@ -6,6 +6,7 @@
 #![no_main]
 
 mod log_exports;
+mod packets;
 mod records;
 mod stubs;
 

@@ -1,7 +1,9 @@
 //! The held writes, behind one lock, and how they are carried out.
 
+use core::convert::Infallible;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use bus_space::beside::Beside;
 use bus_space::reorder::{Access, Answer, Choice, Posted, Profile, StoreBuffer};
 use bus_space::rng::Rng;
 use bus_space::{BarrierFlags, BusHandle, BusTag, Width};
@@ -13,6 +15,8 @@ use kmod_api::{below, thread};
 const LOCK_EVENT: u32 = 1;
 /// Relaxed mappings that are remembered; with more, the others count as strict, which is always right.
 const RELAXED_MAX: usize = 8;
+/// What is kept beside the handle of such a mapping: its size.
+const RELAXED: u32 = 0;
 /// How long a write is held at most, in microseconds, unless CONTROL says otherwise.
 const DELAY_US: u64 = 2_000_000;
 /// The seed unless CONTROL says otherwise.
@@ -28,7 +32,7 @@ pub(crate) static HOLDER: Holder = Holder {
             buffer: StoreBuffer::new(Profile::Strict),
             rng: Rng::new(SEED),
             seed: SEED,
-            relaxed: [None; RELAXED_MAX],
+            beside: Beside::new(),
             delay_ticks: 0,
             mix: 0,
             issued: 0,
@@ -50,18 +54,11 @@ pub(crate) struct Context {
     number: u64,
 }
 
-/// A mapping whose accesses may pass each other.
-#[derive(Clone, Copy)]
-struct Relaxed {
-    start: u64,
-    size: u64,
-}
-
 struct State {
     buffer: StoreBuffer<Context>,
     rng: Rng,
     seed: u64,
-    relaxed: [Option<Relaxed>; RELAXED_MAX],
+    beside: Beside<u64, RELAXED_MAX>,
     delay_ticks: u64,
     mix: usize,
     issued: u64,
@@ -210,22 +207,18 @@ impl Holder {
     /// Remembers a relaxed mapping.
     pub(crate) fn mapped(&self, handle: BusHandle, size: u64) {
         self.state.with(|state| {
-            if let Some(slot) = state.relaxed.iter_mut().find(|slot| slot.is_none()) {
-                *slot = Some(Relaxed { start: handle.address(), size });
-            }
+            // Whoever was started again after a fault has not unmapped.
+            state.beside.free(handle, RELAXED);
+            let _ = state.beside.attach(handle, RELAXED, || Ok::<_, Infallible>(size));
         });
     }
 
     /// Carries out what is held for the device of a mapping that ends, and forgets the mapping.
     pub(crate) fn unmapping(&self, tag: BusTag, handle: BusHandle) {
         self.state.with(|state| {
-            let State { buffer, rng, latest, inverted, relaxed, .. } = state;
+            let State { buffer, rng, latest, inverted, .. } = state;
             buffer.drain_device(device(tag, handle), rng, &mut |posted| carry_out(&posted, latest, inverted));
-            for slot in relaxed.iter_mut() {
-                if slot.is_some_and(|mapping| mapping.start == handle.address()) {
-                    *slot = None;
-                }
-            }
+            state.beside.free(handle, RELAXED);
         });
     }
 
@@ -251,14 +244,6 @@ impl Holder {
         // SAFETY: the symbol takes any arguments.
         unsafe { bus_space_trace(place.tag, place.handle, place.offset, NAME) };
         Some(device(place.tag, place.handle))
-    }
-}
-
-impl Relaxed {
-    const fn contains(&self, address: u64, size: u64) -> bool {
-        address >= self.start
-            && address - self.start <= self.size
-            && self.size - (address - self.start) >= size
     }
 }
 
@@ -314,7 +299,11 @@ impl State {
     }
 
     fn is_relaxed(&self, address: u64, size: u64) -> bool {
-        self.relaxed.iter().flatten().any(|mapping| mapping.contains(address, size))
+        let contains = |(handle, whole): (BusHandle, &u64)| {
+            let offset = address.checked_sub(handle.address());
+            offset.and_then(|offset| whole.checked_sub(offset)).is_some_and(|rest| rest >= size)
+        };
+        self.beside.all(RELAXED).any(contains)
     }
 
     fn drain_all(&mut self) {

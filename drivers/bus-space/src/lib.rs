@@ -7,7 +7,7 @@
 //! Reading order: [`tag`] and [`flags`] (what a call carries), [`registers`] (how device logic reaches its device),
 //! [`ring`] (what the debug layer writes and a client reads), [`exceptions`] (what the exception-handling layer
 //! remembers), [`reorder`] (which moves a store buffer may make),
-//! [`windows`] (where devices are, and what of them is mapped).
+//! [`windows`] (where devices are, and what of them is mapped), [`beside`] (what layers keep beside a handle).
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -15,6 +15,7 @@
 extern crate std;
 
 pub mod access;
+pub mod beside;
 pub mod exceptions;
 pub mod flags;
 pub mod registers;

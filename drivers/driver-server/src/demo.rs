@@ -5,13 +5,13 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use kmod_api::symbols::{demo_note, demo_ping, demo_wait};
-use strata_protocol::Errno;
 use strata_protocol::domain::ServerStart;
 use strata_protocol::driver::{
     DEMO_NOTE, DEMO_PING, DEMO_PING_POINTER, DEMO_RELEASE, DEMO_STATUS, DEMO_WAIT,
 };
 use strata_protocol::message::WORDS_MAX;
 
+use crate::loopback;
 use crate::server::{Answer, Class, Server};
 
 /// Calls of `demo_wait` begun, by all demo servers.
@@ -72,7 +72,7 @@ impl Class for Demo {
                 words[2] = LAST.load(Ordering::Relaxed);
                 return Ok(3);
             }
-            _ => return Err(Errno::ENOSYS),
+            _ => return loopback::request(label, words),
         }
         Ok(1)
     }

@@ -15,7 +15,8 @@ const fn slot_of(event: u32) -> Option<u64> {
     }
 }
 
-/// The export `strata_event_wait`.
+/// The export `strata_event_wait`: of this name, because the base image's own locks wait, too.
+#[unsafe(export_name = "strata_event_wait")]
 pub extern "C" fn wait(event: u32) -> i32 {
     let Some(slot) = slot_of(event) else { return Errno::EINVAL.number() };
     let _ = sel4_sys::seL4_RecvWithMRsWithoutIPCBuffer(slot);
@@ -23,6 +24,7 @@ pub extern "C" fn wait(event: u32) -> i32 {
 }
 
 /// The export `strata_event_signal`.
+#[unsafe(export_name = "strata_event_signal")]
 pub extern "C" fn signal(event: u32) -> i32 {
     let Some(slot) = slot_of(event) else { return Errno::EINVAL.number() };
     sel4_sys::seL4_Signal(slot);

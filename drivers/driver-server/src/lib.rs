@@ -16,6 +16,7 @@ pub mod bench;
 pub mod demo;
 pub mod device;
 pub mod events;
+mod loopback;
 pub mod rtc;
 pub mod server;
 pub mod uart;

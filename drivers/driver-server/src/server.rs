@@ -1,9 +1,11 @@
 //! The loop of a driver server, and its first moments.
 
+use core::cell::Cell;
 use core::sync::atomic::Ordering;
 
-use bus_space::{BusTag, MapFlags};
+use bus_space::{BusHandle, BusTag, MapFlags};
 use kmod_api::bus::Device;
+use kmod_api::symbols::bus_space_unmap;
 use sel4_sys::{seL4_IPCBuffer, seL4_MessageInfo};
 use strata_protocol::Errno;
 use strata_protocol::caps::signal;
@@ -19,6 +21,8 @@ use strata_runtime::thread;
 pub struct Server {
     ipc: &'static mut seL4_IPCBuffer,
     start: ServerStart,
+    /// What [`Server::map_device`] has mapped.
+    mapped: Cell<Option<BusHandle>>,
 }
 
 /// An answer: how many message words it has, or why not.
@@ -53,7 +57,7 @@ impl Server {
         let start = unsafe { *start };
         // SAFETY: this is the entry of the thread; after a restart nothing of the earlier run is left.
         let ipc = unsafe { thread::take_ipc() };
-        let mut server = Self { ipc, start };
+        let mut server = Self { ipc, start, mapped: Cell::new(None) };
         if thread::block().serving.load(Ordering::Acquire) == serving::GIVEN_UP {
             server.answer_after_fault();
             server.stand_in(Errno::ENXIO);
@@ -95,7 +99,18 @@ impl Server {
 
     /// Maps the whole device of this server.
     pub fn map_device(&self) -> Result<Device, Errno> {
-        Device::map(BusTag::MEMORY, self.start.physical, self.start.size, MapFlags::NONE)
+        let device = Device::map(BusTag::MEMORY, self.start.physical, self.start.size, MapFlags::NONE)?;
+        self.mapped.set(Some(device.handle()));
+        Ok(device)
+    }
+
+    /// Gives the device back, so that layers forget what they keep beside its handle.
+    fn unmap_device(&self) {
+        if let Some(handle) = self.mapped.take() {
+            // SAFETY: `map_device` has mapped it, so long, and nobody uses it any more: the class has left the device, and
+            // this thread answers no request until it begins anew.
+            unsafe { bus_space_unmap(BusTag::MEMORY, handle, self.start.size) };
+        }
     }
 
     /// Lets the kernel raise the device's interrupt again.
@@ -139,6 +154,7 @@ impl Server {
             // Only the linker server's messages carry no badge.
             if badge == 0 && info.get_label() == SERVER_STOP {
                 class.stop();
+                self.unmap_device();
                 thread::block().serving.store(serving::STOPPED, Ordering::Release);
                 self.stand_in(Errno::EAGAIN);
             }

@@ -132,6 +132,26 @@ extern uint64_t bench_leaf(uint64_t value);
 #define KMOD_HASH_bench_leaf 0x99919091f440ef06u
 #define KMOD_FINGERPRINT_bench_leaf 0xb62b68fd25d7c570u
 
+/* bpf */
+extern int32_t bpf_attach(uint32_t interface, uint32_t link_type, uint32_t header, uint64_t *listeners);
+#define KMOD_HASH_bpf_attach 0x72f3fdf8bc854991u
+#define KMOD_FINGERPRINT_bpf_attach 0xe194a8da2887fc67u
+extern void bpf_detach(uint32_t interface);
+#define KMOD_HASH_bpf_detach 0xcdef455815aff1bbu
+#define KMOD_FINGERPRINT_bpf_detach 0x45389d0d7371ccc2u
+extern int32_t bpf_change_type(uint32_t interface, uint32_t link_type, uint32_t header);
+#define KMOD_HASH_bpf_change_type 0x1a0cbf64ff476b61u
+#define KMOD_FINGERPRINT_bpf_change_type 0xa8a66780691eaa36u
+extern void bpf_mtap(uint64_t attachment, const uint8_t *packet, uint64_t length, uint32_t direction);
+#define KMOD_HASH_bpf_mtap 0xb93b956bbcf22e04u
+#define KMOD_FINGERPRINT_bpf_mtap 0xbd991593804a1c79u
+extern void bpf_mtap2(uint64_t attachment, const uint8_t *header, uint64_t header_length, const uint8_t *packet, uint64_t length, uint32_t direction);
+#define KMOD_HASH_bpf_mtap2 0xb26d1c120f8485c2u
+#define KMOD_FINGERPRINT_bpf_mtap2 0x9a95e20a3e9c7ea8u
+extern uint32_t bpf_peers_present(uint64_t attachment);
+#define KMOD_HASH_bpf_peers_present 0x5fbbcaa24008208du
+#define KMOD_FINGERPRINT_bpf_peers_present 0xca13d319b3072801u
+
 /* exports */
 extern uint32_t bus_space_device(bus_space_tag_t tag, bus_space_handle_t handle);
 #define KMOD_HASH_bus_space_device 0x039c8d6e0c28e617u
@@ -139,6 +159,9 @@ extern uint32_t bus_space_device(bus_space_tag_t tag, bus_space_handle_t handle)
 extern uint64_t bus_space_address(bus_space_tag_t tag, bus_space_handle_t handle);
 #define KMOD_HASH_bus_space_address 0x24ff15ccf33d2b87u
 #define KMOD_FINGERPRINT_bus_space_address 0x1e4f032e2cd71bd7u
+extern uint64_t bpf_attachments(uint64_t *list, uint32_t room, uint32_t *count);
+#define KMOD_HASH_bpf_attachments 0x119692cc8a8137feu
+#define KMOD_FINGERPRINT_bpf_attachments 0x92b8248c6ff24549u
 extern int32_t strata_event_wait(uint32_t event);
 #define KMOD_HASH_strata_event_wait 0xfba88373cacb2e75u
 #define KMOD_FINGERPRINT_strata_event_wait 0xa361de7ff99a6628u

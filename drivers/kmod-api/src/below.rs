@@ -216,4 +216,23 @@ below! {
     fn super_demo_wait = demo_wait(value: u64) -> u64;
     fn super_demo_note = demo_note(note: u64) -> u64;
     fn super_bench_leaf = bench_leaf(value: u64) -> u64;
+
+    fn super_bpf_attach = bpf_attach(
+        interface: u32,
+        link_type: u32,
+        header: u32,
+        listeners: *mut u64
+    ) -> i32;
+    fn super_bpf_detach = bpf_detach(interface: u32);
+    fn super_bpf_change_type = bpf_change_type(interface: u32, link_type: u32, header: u32) -> i32;
+    fn super_bpf_mtap = bpf_mtap(attachment: u64, packet: *const u8, length: u64, direction: u32);
+    fn super_bpf_mtap2 = bpf_mtap2(
+        attachment: u64,
+        header: *const u8,
+        header_length: u64,
+        packet: *const u8,
+        length: u64,
+        direction: u32
+    );
+    fn super_bpf_peers_present = bpf_peers_present(attachment: u64) -> u32;
 }

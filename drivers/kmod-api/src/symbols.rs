@@ -117,6 +117,33 @@ interface! {
 }
 
 interface! {
+    /// bpf(4), from the driver's side: a stub that keeps who has attached, and a tap that may come over it.
+    pub list BPF;
+
+    /// Says that packets of an interface can be heard; `link_type` (as in capture files) is what they begin with, in
+    /// `header` bytes. A tap sets the word at `listeners` to a number while somebody listens, and to 0 when nobody does;
+    /// the word stays for as long as the link domain and is changed as a whole only. 0, or an errno number.
+    fn bpf_attach(interface: u32, link_type: u32, header: u32, listeners: *mut u64) -> i32;
+    /// Takes back all attachments of an interface.
+    fn bpf_detach(interface: u32);
+    /// An interface's first attachment has another link type from now on; 0, or an errno number.
+    fn bpf_change_type(interface: u32, link_type: u32, header: u32) -> i32;
+    /// Shows a packet of `length` bytes that goes out (2) or has come in (1). `attachment` is the word's number.
+    fn bpf_mtap(attachment: u64, packet: *const u8, length: u64, direction: u32);
+    /// The same with a header that lies elsewhere.
+    fn bpf_mtap2(
+        attachment: u64,
+        header: *const u8,
+        header_length: u64,
+        packet: *const u8,
+        length: u64,
+        direction: u32,
+    );
+    /// Whether anybody listens: 1 or 0.
+    fn bpf_peers_present(attachment: u64) -> u32;
+}
+
+interface! {
     /// A stub that layers call at each access they handle, so that a trace shows them: `bus_space_debug` provides it.
     pub list TRACE;
 
@@ -132,6 +159,9 @@ interface! {
     fn bus_space_device(tag: BusTag, handle: BusHandle) -> u32;
     /// The bus address that a handle stands for; `u64::MAX` outside every device.
     fn bus_space_address(tag: BusTag, handle: BusHandle) -> u64;
+    /// Copies the recorded attachments of bpf(4), the oldest first: three words each, at most `room` of them, and their
+    /// number. Returns the record's generation, which grows with each change; with no room it does nothing else.
+    fn bpf_attachments(list: *mut u64, room: u32, count: *mut u32) -> u64;
     /// Waits until event number `event` is signalled, or returns at once if it has been; EINVAL for a number too high.
     fn strata_event_wait(event: u32) -> i32;
     /// Signals event number `event`; EINVAL for a number too high.
@@ -143,4 +173,4 @@ interface! {
 
 /// All lists together, in the order of the C header.
 pub const LISTS: &[(&str, &[Symbol])] =
-    &[("bus_space", BUS_SPACE), ("trace", TRACE), ("demo", DEMO), ("exports", EXPORTS)];
+    &[("bus_space", BUS_SPACE), ("trace", TRACE), ("demo", DEMO), ("bpf", BPF), ("exports", EXPORTS)];

@@ -44,6 +44,19 @@ pub const DEMO_STATUS: u64 = 52;
 /// Demo class: calls the function pointer to `demo_ping` that the server has kept since its start → its value.
 pub const DEMO_PING_POINTER: u64 = 53;
 
+/// Net class, which demo servers have: interface `number` says to bpf(4) that it can be heard: number, link type, header.
+pub const NET_ATTACH: u64 = 80;
+/// Net class: it takes that back: number.
+pub const NET_DETACH: u64 = 81;
+/// Net class: its packets are of another link type: number, link type, header.
+pub const NET_CHANGE_TYPE: u64 = 82;
+/// Net class: sends packets, which come back: number, count, bytes of each behind its header, 0 or an attachment to show
+/// them to whether or not anybody listens → packets that have come back whole since the boot.
+pub const NET_SEND: u64 = 83;
+/// Net class: number → packets that have come back, packets shown to bpf(4), the interface's word, whether bpf(4) says
+/// that somebody listens.
+pub const NET_STATUS: u64 = 84;
+
 /// Bench class: runs a loop: which, count → ticks of the counter.
 pub const BENCH_RUN: u64 = 64;
 

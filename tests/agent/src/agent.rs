@@ -180,9 +180,18 @@ impl Agent {
 
     /// A module's CONTROL.
     pub(crate) fn control(&mut self, module: &str, words: [u64; 4]) -> Outcome<[u64; 8]> {
+        match self.try_control(module, words)? {
+            Ok(words) => Ok(words),
+            Err(errno) => fail!("CONTROL {words:?} of {module}: {errno}"),
+        }
+    }
+
+    /// A module's CONTROL, which may be refused.
+    pub(crate) fn try_control(&mut self, module: &str, words: [u64; 4]) -> Outcome<Result<[u64; 8], Errno>> {
         match self.linker(&Request::Control { name: name(module)?, words })? {
-            Reply::Words(words) => Ok(words),
-            Reply::Done => Ok([0; 8]),
+            Reply::Words(words) => Ok(Ok(words)),
+            Reply::Done => Ok(Ok([0; 8])),
+            Reply::Refused(refusal) => Ok(Err(refusal.errno)),
             other => fail!("CONTROL {words:?} of {module}: {other:?}"),
         }
     }

@@ -18,6 +18,7 @@ mod device;
 mod image;
 mod ledger;
 mod names;
+mod region;
 mod report;
 mod sections;
 mod snapshot;

@@ -5,25 +5,21 @@ use core::sync::atomic::AtomicU64;
 use bus_space::Op;
 use bus_space::ring::{Next, REGION_PAGES, REGION_SIZE, Reader, Record, State};
 use heapless::Vec;
-use sel4_sys::seL4_CPtr;
-use strata_protocol::linker::{Reply, Request};
-use strata_runtime::mapping::{Access, map_own, unmap};
 
-use crate::agent::{Agent, name};
+use crate::agent::Agent;
 use crate::case::{Failure, Outcome, ensure, fail};
 use crate::names::DEBUG;
+use crate::region::{PAGE, Region};
 
 /// Records that a case takes at once.
 pub(crate) const RECORDS_MAX: usize = 64;
-/// Bytes of a page.
-const PAGE: u64 = 4096;
 
 /// The ring, mapped.
 ///
 /// Holding one proves that the frames are mapped read-only in this process; they stay when the module goes.
 pub(crate) struct Trace {
     reader: Reader<'static>,
-    frames: Vec<seL4_CPtr, 32>,
+    region: Region,
 }
 
 /// A layer's name in a mark: its first eight characters, the first in the low byte.
@@ -34,37 +30,20 @@ pub(crate) fn mark_text(value: u64) -> Vec<u8, 8> {
 impl Agent {
     /// Maps the ring of the debug layer.
     pub(crate) fn map_trace(&mut self) -> Outcome<Trace> {
-        let address = self.free;
-        self.free += u64::from(REGION_PAGES) * PAGE + 0x20_0000;
-        let mut frames = Vec::new();
-        for page in 0..u32::from(REGION_PAGES) {
-            let (frame, _) = self.capability(&Request::MapShared { name: name(DEBUG)?, page })?;
-            let at = address + u64::from(page) * PAGE;
-            let mapped = map_own(self.ipc, &mut self.slots, frame, at, Access::Read);
-            ensure!(mapped.is_ok(), "mapping page {page} of the ring: {mapped:?}");
-            ensure!(frames.push(frame).is_ok(), "the ring has more pages than expected");
-        }
-        let words = core::ptr::with_exposed_provenance::<AtomicU64>(usize::try_from(address).unwrap_or(0));
+        let region = self.map_region(DEBUG, REGION_PAGES)?;
+        let address = usize::try_from(region.address).unwrap_or(0);
+        let words = core::ptr::with_exposed_provenance::<AtomicU64>(address);
         // SAFETY: the pages have just been mapped there, one behind the other, and `unmap_trace` takes the reader away
         // before it unmaps them; the words are atomic and only loaded.
         let words = unsafe { core::slice::from_raw_parts(words, REGION_SIZE / 8) };
         let reader = Reader::new(words)
             .map_err(|error| Failure::new(format_args!("the region is no ring: {error:?}")))?;
-        Ok(Trace { reader, frames })
+        Ok(Trace { reader, region })
     }
 
     /// Unmaps the ring and gives its pages back.
     pub(crate) fn unmap_trace(&mut self, trace: Trace) -> Outcome {
-        for frame in trace.frames {
-            // A page whose module has been unloaded may have been revoked already.
-            let _ = unmap(self.ipc, frame);
-            let deleted = self.slots.delete(self.ipc, frame);
-            ensure!(deleted.is_ok(), "deleting a page of the ring: {deleted:?}");
-        }
-        match self.linker(&Request::ReleaseShared { name: name(DEBUG)? })? {
-            Reply::Done => Ok(()),
-            other => fail!("release of the ring: {other:?}"),
-        }
+        self.unmap_region(trace.region)
     }
 }
 

@@ -10,6 +10,8 @@ use crate::device::{HOLE, SPECIMEN, SPECIMEN_ID, SPECIMEN_ID_AT, SPECIMEN_REGIST
 use crate::names::{BASE, DEBUG, READ_4, XH};
 use crate::trace::{Trace, mark_text};
 
+use super::drivers::{restart, start, stop};
+
 /// The layers of the last read in the order in which they ran, as the ring shows them: a mark by its text, the debug
 /// layer's own record as "debug".
 fn order_of_read(agent: &mut Agent, trace: &mut Trace) -> Outcome<heapless::Vec<heapless::Vec<u8, 8>, 8>> {
@@ -176,5 +178,76 @@ case!(
             agent.unload(second)?;
         }
         agent.expect_empty()
+    }
+);
+
+/// The layer that keeps data beside handles.
+const BESIDE: &str = "beside";
+
+/// Fails unless STAT's first words are these: handles with the first kind of data and with the second; data attached, mappings
+/// refused, data freed.
+fn expect_beside(agent: &mut Agent, words: [u64; 5], when: &str) -> Outcome {
+    ensure_eq!(agent.stat(BESIDE)?[..5], words, "{when}");
+    Ok(())
+}
+
+case!(
+    /// S27: a layer keeps data beside the handles of devices: attached when they are mapped, found by each access, freed with
+    /// the mapping or all at once, and not there where there is no room or the constructor refuses.
+    30, fn s27_data_beside_a_handle_comes_and_goes_with_it(agent) {
+        const WILLING: u64 = 1;
+        const FREE_ALL: u64 = 2;
+        const READS: u64 = 3;
+        let (specimen, hole) = (agent.open(SPECIMEN)?, agent.open("hole")?);
+        let ledger = agent.ledger()?;
+        agent.load(BESIDE)?;
+        // What was mapped before the layer came has nothing beside it.
+        specimen.read_4(agent.ipc, SPECIMEN_ID_AT)?;
+        expect_beside(agent, [0; 5], "before anything is mapped")?;
+        ensure!(agent.stat(BESIDE)?[6] > 0, "the read has not been seen");
+        let unknown = agent.try_control(BESIDE, [READS, SPECIMEN_REGISTERS, 0, 0])?;
+        ensure_eq!(unknown.err(), Some(Errno::ENOENT), "data of a handle that has none");
+
+        ensure_eq!(restart(agent, SPECIMEN)?, Ok(()), "the restart of the specimen's server");
+        expect_beside(agent, [1, 1, 2, 0, 0], "with the specimen")?;
+        let [before, ..] = agent.control(BESIDE, [READS, SPECIMEN_REGISTERS, 0, 0])?;
+        for _ in 0..5 {
+            specimen.read_4(agent.ipc, SPECIMEN_ID_AT)?;
+        }
+        let [after, ..] = agent.control(BESIDE, [READS, SPECIMEN_REGISTERS, 0, 0])?;
+        ensure_eq!(after - before, 5, "reads counted beside the specimen's handle");
+
+        // There is room for one datum more, not for two: none stays, the mapping is refused, and the driver says so.
+        ensure_eq!(restart(agent, "hole")?, Ok(()), "the restart of the hole's server");
+        expect_beside(agent, [1, 1, 2, 1, 0], "without room")?;
+        let refused = u64::from(Errno::ENOMEM.number().unsigned_abs());
+        ensure_eq!(hole.call(agent.ipc, BUS_READ, &[4, 0]).label, refused, "the answer of a server without its device");
+        // Whoever unmaps frees.
+        ensure_eq!(stop(agent, SPECIMEN, 500)?, Ok(()), "the stop of the specimen's server");
+        expect_beside(agent, [0, 0, 2, 1, 2], "once the specimen is unmapped")?;
+        // Room, but the second constructor refuses: what the first has made is gone, too.
+        agent.control(BESIDE, [WILLING, 1, 0, 0])?;
+        ensure_eq!(restart(agent, "hole")?, Ok(()), "the restart of the hole's server");
+        expect_beside(agent, [0, 0, 2, 2, 2], "after a constructor has refused")?;
+        agent.control(BESIDE, [WILLING, u64::MAX, 0, 0])?;
+        ensure_eq!(restart(agent, "hole")?, Ok(()), "the restart of the hole's server");
+        expect_beside(agent, [1, 1, 4, 2, 2], "with the hole")?;
+        // A server that faults does not unmap: mapped again, its data are new.
+        ensure!(hole.call(agent.ipc, BUS_READ, &[4, 0]).is_fault(), "no fault in the hole");
+        agent.sleep_us(2_000)?;
+        expect_beside(agent, [1, 1, 6, 2, 4], "after a fault in the hole")?;
+        agent.control(BESIDE, [FREE_ALL, 1, 0, 0])?;
+        expect_beside(agent, [1, 0, 6, 2, 5], "once all of one kind is freed")?;
+        ensure_eq!(start(agent, SPECIMEN)?, Ok(()), "the start of the specimen's server");
+        expect_beside(agent, [2, 1, 8, 2, 5], "with both")?;
+        ensure_eq!(specimen.read_4(agent.ipc, SPECIMEN_ID_AT)?, (SPECIMEN_ID, 0), "the specimen");
+        agent.unload(BESIDE)?;
+        ensure_eq!(agent.ledger()?, ledger, "the ledger after the unload");
+        // The data went with the layer.
+        agent.load(BESIDE)?;
+        expect_beside(agent, [0; 5], "loaded anew")?;
+        agent.unload(BESIDE)?;
+        agent.audit()?;
+        agent.expect_devices_well()
     }
 );

@@ -29,15 +29,18 @@ fn decide(agent: &mut Agent, request: &Request) -> Outcome<Result<(), Errno>> {
     }
 }
 
-fn stop(agent: &mut Agent, server: &str, drain_ms: u32) -> Outcome<Result<(), Errno>> {
+/// Stops a driver server.
+pub(super) fn stop(agent: &mut Agent, server: &str, drain_ms: u32) -> Outcome<Result<(), Errno>> {
     decide(agent, &Request::StopDriver { name: name(server)?, drain_ms, again: false })
 }
 
-fn restart(agent: &mut Agent, server: &str) -> Outcome<Result<(), Errno>> {
+/// Stops a driver server and starts it again.
+pub(super) fn restart(agent: &mut Agent, server: &str) -> Outcome<Result<(), Errno>> {
     decide(agent, &Request::StopDriver { name: name(server)?, drain_ms: 500, again: true })
 }
 
-fn start(agent: &mut Agent, server: &str) -> Outcome<Result<(), Errno>> {
+/// Starts a driver server that was stopped.
+pub(super) fn start(agent: &mut Agent, server: &str) -> Outcome<Result<(), Errno>> {
     decide(agent, &Request::StartDriver { name: name(server)? })
 }
 

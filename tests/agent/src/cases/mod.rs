@@ -10,6 +10,7 @@ mod faults;
 mod images;
 mod layers;
 mod logs;
+mod packets;
 mod reclaim;
 mod reorder;
 mod scenarios;
