@@ -10,8 +10,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use strata_host::chain::{RESETS, System, boot};
+use strata_host::chain::{RESETS, System, boot, meet};
 use strata_host::link::Link;
+use strata_host::model::Model;
 use strata_host::qemu::{AnyLine, Machine};
 use strata_host::serial::Serial;
 
@@ -32,9 +33,11 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// The board at a serial device.
-    pub fn open(path: &Path, baud: u32) -> Result<Self> {
-        Ok(Self::new(Box::new(Serial::open(path, baud)?)))
+    /// The board at a serial device, if its chainloader waits there.
+    pub fn open(path: &Path, baud: u32, model: &Model) -> Result<Self> {
+        let mut link = Link::anew(Serial::open(path, baud)?);
+        meet(&mut link, model).with_context(|| path.display().to_string())?;
+        Ok(Self::new(Box::new(link.into_line())))
     }
 
     /// The board at the other end of a line.

@@ -125,7 +125,7 @@ pub fn entries() -> Result<Vec<Entry>> {
 pub fn bench() -> Result<Option<Bench>> {
     let Some(path) = std::env::var_os(SERIAL) else { return Ok(None) };
     let baud = u32::try_from(number(SPEED, BAUD.into())?).context("too fast")?;
-    Bench::open(Path::new(&path), baud).map(Some)
+    Bench::open(Path::new(&path), baud, &model()?).map(Some)
 }
 
 /// The image of the whole system and the machine that it is for, where there is one.

@@ -58,15 +58,21 @@ impl System<'_> {
     }
 }
 
+/// Finds the chainloader of a board at the other end.
+pub fn meet<L: Line>(link: &mut Link<L>, model: &Model) -> Result<()> {
+    let board = model.board.name;
+    match Errno::from_number(link.carry_out(&format!("{HELLO} {board}"), POWER_ON)?.status) {
+        None => Ok(()),
+        Some(Errno::ENODEV) => bail!("the board there is no {board}: is --board right?"),
+        Some(_) => bail!("a system runs there already: switch the board off and on"),
+    }
+}
+
 /// Has a chainloader start a system. `sent` is told how many bytes of the kernel it has.
 pub fn boot<L: Line>(link: &mut Link<L>, system: &System<'_>, mut sent: impl FnMut(usize)) -> Result<()> {
     system.check()?;
     let (board, tree) = (system.model.board.name, system.tree()?);
-    match Errno::from_number(link.carry_out(&format!("{HELLO} {board}"), POWER_ON)?.status) {
-        None => {}
-        Some(Errno::ENODEV) => bail!("the board there is no {board}: is --board right?"),
-        Some(_) => bail!("a system runs there already: switch the board off and on"),
-    }
+    meet(link, system.model)?;
     for _ in 0..ROUNDS {
         link.send_image(board, system.kernel, &mut sent)?;
         link.send_image(TREE, &tree, |_| ())?;
