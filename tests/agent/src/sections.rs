@@ -1,4 +1,5 @@
-//! More in the sections of an image in the upload area, or more sections: the same module otherwise.
+//! Sections, symbols and relocations of an image in the upload area, so that a case can have others: the same module
+//! otherwise.
 
 use crate::case::{Outcome, ensure, fail};
 use crate::image::Upload;
@@ -10,9 +11,18 @@ const NAMES_INDEX: usize = 0x3e;
 /// ELF64 section header: its size, and where its fields are.
 const HEADER_SIZE: usize = 64;
 const KIND: usize = 4;
-const OFFSET: usize = 24;
+pub(crate) const FLAGS: usize = 8;
+pub(crate) const OFFSET: usize = 24;
 const SIZE: usize = 32;
-const ALIGN: usize = 48;
+pub(crate) const ALIGN: usize = 48;
+const RELA: u64 = 4;
+/// ELF64 relocation: its size, and where its type is.
+const RELOCATION_SIZE: usize = 24;
+const RELOCATION_TYPE: usize = 8;
+/// ELF64 symbol: its size, where type and binding are, and a weak function.
+const SYMBOL_SIZE: usize = 24;
+const SYMBOL_INFO: usize = 4;
+const WEAK: u8 = 2 << 4;
 const PROGBITS: u64 = 1;
 const NOBITS: u64 = 8;
 /// What is added is full of this.
@@ -59,6 +69,51 @@ impl Upload {
             self.set_field(at + headers + field, width, value);
         }
         Ok(())
+    }
+
+    /// A field of a section's header.
+    pub(crate) fn section(&self, name: &str, field: usize) -> Outcome<u64> {
+        Ok(self.field(self.section_header(name)? + field, 8))
+    }
+
+    /// Sets a field of a section's header.
+    pub(crate) fn set_section(&self, name: &str, field: usize, value: u64) -> Outcome {
+        self.set_field(self.section_header(name)? + field, 8, value);
+        Ok(())
+    }
+
+    /// Where the first relocation of a type stands.
+    pub(crate) fn relocation(&self, number: u32) -> Option<usize> {
+        let (table, count) = (self.offset(HEADERS_AT), self.small(self.field(HEADER_COUNT, 2)));
+        let tables = (0..count).map(|index| table + index * HEADER_SIZE);
+        let tables = tables.filter(|header| self.field(header + KIND, 4) == RELA);
+        let entries = tables.flat_map(|header| {
+            let (at, size) = (self.offset(header + OFFSET), self.offset(header + SIZE));
+            (at..at + size).step_by(RELOCATION_SIZE)
+        });
+        entries.into_iter().find(|at| self.field(at + RELOCATION_TYPE, 4) == number.into())
+    }
+
+    /// Gives a relocation another type.
+    pub(crate) fn set_relocation(&self, at: usize, number: u32) {
+        self.set_field(at + RELOCATION_TYPE, 4, number.into());
+    }
+
+    /// Makes a symbol weak.
+    pub(crate) fn make_weak(&self, name: &str) -> Outcome {
+        let (symbols, names) = (self.section_header(".symtab")?, self.section_header(".strtab")?);
+        let (at, size) = (self.offset(symbols + OFFSET), self.offset(symbols + SIZE));
+        let names = self.offset(names + OFFSET);
+        for symbol in (at..at + size).step_by(SYMBOL_SIZE) {
+            let start = names + self.small(self.field(symbol, 4));
+            let end = start + name.len();
+            if self.bytes().get(start..end) == Some(name.as_bytes()) && self.get(end) == 0 {
+                let info = self.get(symbol + SYMBOL_INFO);
+                self.set(symbol + SYMBOL_INFO, info & 0xf | WEAK);
+                return Ok(());
+            }
+        }
+        fail!("the image has no symbol {name}")
     }
 
     /// Moves a section's bytes to the end of the file, with these and so many more behind them.

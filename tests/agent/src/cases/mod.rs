@@ -12,6 +12,7 @@ mod layers;
 mod logs;
 mod packets;
 mod reclaim;
+mod relocations;
 mod reorder;
 mod scenarios;
 mod several_cores;

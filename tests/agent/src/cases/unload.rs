@@ -189,12 +189,31 @@ case!(
         agent.expect_as_before(&before, "a refused FINI")?;
         agent.expect_stack(PING, &["pass_b", "fini_refuses", "pass_a", BASE])?;
         ensure_eq!(demo.ping(agent.ipc, 0)?, 1_022, "calls after the refused FINI");
-        let [caught, uncaught, refusals, ..] = agent.stat("fini_refuses")?;
-        ensure_eq!((caught, uncaught, refusals), (1, 1, 0), "CATCH, UNCATCH, refusals left");
+        ensure_eq!(agent.stat("fini_refuses")?[1], 0, "refusals left");
         agent.unload("fini_refuses")?;
         ensure_eq!(demo.ping(agent.ipc, 0)?, 22, "B, A, default");
         agent.unload("pass_b")?;
         agent.unload("pass_a")?;
+        agent.expect_empty()
+    }
+);
+
+case!(
+    /// S30: INIT and START at the load; QUERY, CATCH and FINI at an unload, and UNCATCH where FINI has refused.
+    20, fn s30_commands_come_in_their_order(agent) {
+        agent.load("fini_refuses")?;
+        ensure_eq!(agent.stat("fini_refuses")?[0], 0x23, "INIT, START");
+        agent.control("fini_refuses", [2, 0, 0, 0])?;
+        agent.unload_refused("fini_refuses", DRAIN_MS, Errno::EBUSY)?;
+        ensure_eq!(agent.stat("fini_refuses")?[0], 0x23_1465, "with QUERY, CATCH, FINI, UNCATCH");
+        agent.unload_refused("fini_refuses", DRAIN_MS, Errno::EBUSY)?;
+        ensure_eq!(agent.stat("fini_refuses")?[0], 0x23_1465_1465, "with the same again");
+        agent.unload("fini_refuses")?;
+        // Loaded anew it has seen nothing yet.
+        agent.load("fini_refuses")?;
+        ensure_eq!(agent.stat("fini_refuses")?[0], 0x23, "INIT, START of the new one");
+        agent.control("fini_refuses", [0; 4])?;
+        agent.unload("fini_refuses")?;
         agent.expect_empty()
     }
 );
@@ -300,6 +319,37 @@ case!(
         ensure_eq!(step(agent)?, None, "the transaction under way");
         other.release(agent.ipc)?;
         agent.sleep_us(5_000)?;
+        agent.unload("wait_inside")?;
+        agent.join(client)?;
+        agent.expect_empty()
+    }
+);
+
+case!(
+    /// S17: a thread stays inside for ten seconds: the unload waits, who is inside is named all the while, and CANCEL brings
+    /// the module back into service.
+    60, fn s17_an_unload_waits_for_a_thread_that_stays_inside_until_it_is_cancelled(agent) {
+        let (_blocked, other) = block_inside(agent)?;
+        let before = agent.snapshot()?;
+        let client = agent.spawn(unloading, &[30_000])?;
+        for second in 1..=10 {
+            agent.sleep_us(1_000_000)?;
+            ensure_eq!(step(agent)?.as_deref(), Some("wait_inside"), "the module that leaves, after {second} s");
+            let row = agent.threads()?.into_iter().find(|row| row.name.as_str() == "demo");
+            let inside = row.as_ref().map(|row| (row.inside.as_str(), row.entry.as_str()));
+            ensure_eq!(inside, Some(("wait_inside", WAIT)), "where the thread is, after {second} s");
+            ensure_eq!(client.get(2), 0, "answers to the unload, after {second} s");
+        }
+        match agent.linker(&Request::Cancel)? {
+            Reply::Done => {}
+            other => fail!("CANCEL: {other:?}"),
+        }
+        await_word(agent, client, 2, "the answer to the cancelled unload")?;
+        ensure_eq!(client.get(1), u64::from(Errno::ECANCELED.number().unsigned_abs()), "the errno of the unload");
+        agent.expect_as_before(&before, "a cancelled unload")?;
+        other.release(agent.ipc)?;
+        agent.sleep_us(5_000)?;
+        ensure_eq!(other.waits(agent.ipc)?, (1, 1, 107), "waits begun, ended, the value by way of the module");
         agent.unload("wait_inside")?;
         agent.join(client)?;
         agent.expect_empty()
