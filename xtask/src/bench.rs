@@ -86,7 +86,9 @@ fn linking(workspace: &Workspace, json: Option<&Path>) -> Result<ExitCode> {
     let images = build::all(workspace)?;
     let cases = cases::read(&images.tables.join(AGENT))?;
     let mut figures = Vec::new();
-    let ours = |case: &&cases::Case| case.flags & cases::flag::BENCH != 0 && case.name != linker::CASE;
+    let ours = |case: &&cases::Case| {
+        case.flags & cases::flag::BENCH != 0 && !linker::CASES.contains(&case.name.as_str())
+    };
     for case in cases.iter().filter(ours) {
         let _step = progress::step(format!("measuring {}", case.name));
         figures.extend(measure(&images, &case.name).with_context(|| case.name.clone())?);
@@ -123,6 +125,7 @@ fn measure_with(images: &Images, boot_words: &str) -> Result<Vec<Figure>> {
     let mut qemu = machine(images, boot_words);
     qemu.icount = true;
     let mut session = Session::new(qemu.start()?, Tables::new(&images.tables));
+    session.expect_renamed_modules();
     let status = until_stopped(&mut session, TIMEOUT)?;
     session.finish();
     if let Some((_, _, message)) = session.verdicts.iter().find(|(_, passed, _)| !passed) {

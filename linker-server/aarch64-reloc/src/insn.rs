@@ -31,6 +31,15 @@ pub enum BranchKind {
     Bl,
 }
 
+impl BranchKind {
+    const fn opcode(self) -> u32 {
+        // They differ in bit 31 alone.
+        B_OPCODE | (self as u32) << 31
+    }
+}
+
+const _: () = assert!(BranchKind::B.opcode() == B_OPCODE && BranchKind::Bl.opcode() == BL_OPCODE);
+
 /// A `B` or `BL`, decoded.
 ///
 /// Holding one proves that the offset is a multiple of four within the reach of the instruction, so encoding
@@ -53,6 +62,20 @@ impl Branch {
         Some(Self { kind, offset: low32(offset).cast_signed() })
     }
 
+    /// The word of the branch at `from` that reaches `to`: [`Branch::between`] and [`Branch::encode`] at once, for whoever
+    /// makes many of them.
+    #[must_use]
+    #[inline]
+    pub const fn word_between(kind: BranchKind, from: u64, to: u64) -> Option<u32> {
+        // Raised by the range and turned by two bits, a distance that fits is a number of 26 bits: neither a bit of a
+        // fraction of a word nor one beyond the reach is left at the top.
+        let turned = to.wrapping_sub(from).wrapping_add(BRANCH_RANGE).rotate_right(2);
+        if turned > (!BRANCH_OPCODE_MASK) as u64 {
+            return None;
+        }
+        Some(kind.opcode() | (low32(turned.cast_signed()) ^ (1 << 25)))
+    }
+
     /// Reads a word; `None` where it is neither `B` nor `BL`.
     #[must_use]
     pub const fn decode(word: u32) -> Option<Self> {
@@ -68,11 +91,7 @@ impl Branch {
     /// The word of this branch.
     #[must_use]
     pub const fn encode(self) -> u32 {
-        let opcode = match self.kind {
-            BranchKind::B => B_OPCODE,
-            BranchKind::Bl => BL_OPCODE,
-        };
-        opcode | ((self.offset >> 2).cast_unsigned() & !BRANCH_OPCODE_MASK)
+        self.kind.opcode() | ((self.offset >> 2).cast_unsigned() & !BRANCH_OPCODE_MASK)
     }
 
     /// Call or tail call.
@@ -92,6 +111,50 @@ impl Branch {
     pub const fn target(self, from: u64) -> u64 {
         from.wrapping_add_signed(self.offset as i64)
     }
+}
+
+/// The branches to two targets from every place that reaches both: what a relink replaces and by what. One compare for
+/// each place, whatever the two are.
+#[derive(Clone, Copy, Debug)]
+pub struct BranchPair {
+    one: u64,
+    other: u64,
+    /// The first place that reaches both, and how many words from there do.
+    first: u64,
+    count: u64,
+}
+
+impl BranchPair {
+    /// No branches, from nowhere.
+    pub const NONE: Self = Self { one: 0, other: 0, first: 0, count: 0 };
+
+    /// The branches to `one` and to `other`.
+    #[must_use]
+    pub const fn new(one: u64, other: u64) -> Self {
+        let (low, high) = if one < other { (one, other) } else { (other, one) };
+        // Where the address space ends, fewer places are said to reach them than do.
+        let first = high.saturating_sub(BRANCH_RANGE - 4);
+        let last = low.saturating_add(BRANCH_RANGE) & !3;
+        let aligned = one.is_multiple_of(4) && other.is_multiple_of(4);
+        let count = if aligned && first <= last { (last - first.next_multiple_of(4)) / 4 + 1 } else { 0 };
+        Self { one, other, first: first.next_multiple_of(4), count }
+    }
+
+    /// The words of both at `from`; none where one of them is out of reach, or may be.
+    #[must_use]
+    #[inline]
+    pub const fn words(&self, kind: BranchKind, from: u64) -> Option<(u32, u32)> {
+        // Turned by two bits, what is no multiple of four is greater than any count.
+        if from.wrapping_sub(self.first).rotate_right(2) >= self.count {
+            return None;
+        }
+        Some((near(kind, from, self.one), near(kind, from, self.other)))
+    }
+}
+
+/// The word of a branch that is known to reach.
+const fn near(kind: BranchKind, from: u64, to: u64) -> u32 {
+    kind.opcode() | low32((to.wrapping_sub(from) >> 2).cast_signed()) & !BRANCH_OPCODE_MASK
 }
 
 /// Whether a word may be stored over, or stored in place of, another while cores execute it: `B`, `BL` or `NOP`.

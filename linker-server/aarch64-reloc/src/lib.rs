@@ -9,5 +9,5 @@
 pub mod insn;
 pub mod reloc;
 
-pub use insn::{Branch, BranchKind, NOP};
+pub use insn::{Branch, BranchKind, BranchPair, NOP};
 pub use reloc::{RelocError, RelocKind, apply};

@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 use aarch64_reloc::insn::{self, BRANCH_RANGE};
-use aarch64_reloc::{Branch, BranchKind, RelocError, RelocKind, apply};
+use aarch64_reloc::{Branch, BranchKind, BranchPair, RelocError, RelocKind, apply};
 
 /// Far from both ends of the address space, page-aligned.
 const HERE: u64 = 0x0000_7000_0000_0000;
@@ -35,6 +35,7 @@ fn branch_story(kind: BranchKind, reloc: RelocKind, opcode: u32) {
         let branch = Branch::between(kind, HERE, to).unwrap();
         let word = branch.encode();
         assert_eq!(word & 0xfc00_0000, opcode);
+        assert_eq!(Branch::word_between(kind, HERE, to), Some(word));
         assert_eq!(signed(word, 25, 0), word_offset);
         assert_eq!(Branch::decode(word), Some(branch));
         assert_eq!(branch.target(HERE), to);
@@ -43,11 +44,48 @@ fn branch_story(kind: BranchKind, reloc: RelocKind, opcode: u32) {
     }
     for to in [HERE.wrapping_add(BRANCH_RANGE), HERE.wrapping_sub(BRANCH_RANGE + 4)] {
         assert_eq!(Branch::between(kind, HERE, to), None);
+        assert_eq!(Branch::word_between(kind, HERE, to), None);
         assert_eq!(relocate(reloc, HERE, to, opcode), Err(RelocError::OutOfRange(reloc, HERE)));
     }
     for off in 1..4 {
         assert_eq!(Branch::between(kind, HERE, HERE + off), None);
+        assert_eq!(Branch::word_between(kind, HERE, HERE + off), None);
         assert_eq!(relocate(reloc, HERE, HERE + off, opcode), Err(RelocError::MisalignedValue(reloc, HERE)));
+    }
+}
+
+/// A pair of branches is what the two are alone, and reaches from wherever both do: tried around each end of the reach,
+/// for targets on either side of each other, up to the ends of the address space.
+#[test]
+fn pairs_of_branches() {
+    let far = BRANCH_RANGE - 4;
+    for one in [HERE, 0x1000, u64::MAX - 0xfff] {
+        for apart in [0, 4, 0x1000, far, 2 * BRANCH_RANGE - 8, 2 * BRANCH_RANGE - 4, 2 * BRANCH_RANGE, 2, 7] {
+            for (one, other) in [(one, one.saturating_add(apart)), (one.saturating_add(apart), one)] {
+                let pair = BranchPair::new(one, other);
+                for end in [
+                    one,
+                    other,
+                    one.wrapping_add(far),
+                    other.wrapping_sub(far),
+                    one.wrapping_sub(BRANCH_RANGE),
+                    other.wrapping_add(BRANCH_RANGE),
+                ] {
+                    for step in 0..32u64 {
+                        let from = end.wrapping_add(step).wrapping_sub(16);
+                        let alone = |to| {
+                            Branch::word_between(BranchKind::Bl, from, to).filter(|_| from.is_multiple_of(4))
+                        };
+                        let both = alone(one).zip(alone(other));
+                        let words = pair.words(BranchKind::Bl, from);
+                        assert!(words.is_none() || words == both, "{one:#x} {other:#x} from {from:#x}");
+                        // Only an end of the address space may be left out.
+                        let near_an_end = !(BRANCH_RANGE..=u64::MAX - 2 * BRANCH_RANGE).contains(&from);
+                        assert!(words == both || near_an_end, "{one:#x} {other:#x} from {from:#x}");
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -99,12 +99,15 @@ pub const NAME_MAX: usize = 32;
 struct Entry {
     name: [u8; NAME_MAX],
     charge: Charge,
-    open: bool,
 }
+
+const _: () = assert!(ACCOUNTS_MAX <= u64::BITS as usize, "`open` has one bit for each account");
 
 /// The ledger.
 pub struct Ledger {
     entries: [Entry; ACCOUNTS_MAX],
+    /// One bit for each account that is open.
+    open: u64,
     total: Charge,
 }
 
@@ -113,10 +116,9 @@ impl Ledger {
     #[must_use]
     pub const fn new() -> Self {
         const EMPTY: Charge = Charge { frames: 0, capabilities: 0, slots: 0, untyped_bytes: 0 };
-        let mut entries = [Entry { name: [0; NAME_MAX], charge: EMPTY, open: false }; ACCOUNTS_MAX];
-        entries[0].open = true;
+        let mut entries = [Entry { name: [0; NAME_MAX], charge: EMPTY }; ACCOUNTS_MAX];
         entries[0].name = name_of("linker");
-        Self { entries, total: EMPTY }
+        Self { entries, open: 1, total: EMPTY }
     }
 
     /// Opens an account; a longer name is cut at [`NAME_MAX`] bytes.
@@ -124,9 +126,11 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::TooManyAccounts`].
     pub fn open(&mut self, name: &str) -> Result<Account, LedgerError> {
-        let at = self.entries.iter().position(|entry| !entry.open).ok_or(LedgerError::TooManyAccounts)?;
-        self.entries[at] = Entry { name: name_of(name), charge: Charge::default(), open: true };
-        u8::try_from(at).map(Account).map_err(|_| LedgerError::TooManyAccounts)
+        let at = u8::try_from(self.open.trailing_ones()).map_err(|_| LedgerError::TooManyAccounts)?;
+        let entry = self.entries.get_mut(usize::from(at)).ok_or(LedgerError::TooManyAccounts)?;
+        *entry = Entry { name: name_of(name), charge: Charge::default() };
+        self.open |= 1 << at;
+        Ok(Account(at))
     }
 
     /// Closes an account on which nothing is left.
@@ -138,7 +142,7 @@ impl Ledger {
         if self.entries[account.index()].charge != Charge::default() {
             return Err(LedgerError::NotEmpty(account));
         }
-        self.entries[account.index()].open = false;
+        self.open &= !(1 << account.0);
         Ok(())
     }
 
@@ -187,18 +191,18 @@ impl Ledger {
     /// Whether the total is the sum of the accounts.
     #[must_use]
     pub fn balances(&self) -> bool {
-        let sum = self
-            .entries
-            .iter()
-            .filter(|entry| entry.open)
-            .fold(Charge::default(), |sum, entry| sum.plus(entry.charge));
-        sum == self.total
+        self.open_entries().fold(Charge::default(), |sum, entry| sum.plus(entry.charge)) == self.total
+    }
+
+    /// The open accounts.
+    fn open_entries(&self) -> impl Iterator<Item = &Entry> {
+        (0..).zip(&self.entries).filter(|(at, _)| self.open & 1 << *at != 0).map(|(_, entry)| entry)
     }
 
     /// The open account with this place in the list, with its name.
     #[must_use]
     pub fn nth(&self, place: usize) -> Option<(&str, Charge)> {
-        let entry = self.entries.iter().filter(|entry| entry.open).nth(place)?;
+        let entry = self.open_entries().nth(place)?;
         let length = entry.name.iter().position(|byte| *byte == 0).unwrap_or(NAME_MAX);
         Some((core::str::from_utf8(&entry.name[..length]).unwrap_or("?"), entry.charge))
     }

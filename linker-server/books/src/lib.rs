@@ -4,14 +4,18 @@
 //! one of these what to do, does it with the kernel, and tells the book that it is done; a host
 //! test can therefore walk every state. Reading order: [`buddy`] (which block of untyped memory),
 //! [`slots`] (which capability slots), [`window`] (which addresses of the link domain),
-//! [`ledger`] (who pays), [`queue`] (whose turn it is), [`deadlines`] (what has
+//! [`log_indices`] (which indices of log strings), [`ledger`] (who pays), [`queue`] (whose turn it is), [`deadlines`] (what has
 //! taken too long).
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+extern crate std;
+
 pub mod buddy;
 pub mod deadlines;
 pub mod ledger;
+pub mod log_indices;
 pub mod queue;
 pub mod slots;
 pub mod window;
@@ -26,6 +30,10 @@ pub const SLOTS_MAX: usize = 1 << 14;
 pub const ACCOUNTS_MAX: usize = 64;
 /// Address ranges that are in use or poisoned at one time.
 pub const RANGES_MAX: usize = 96;
+/// Bytes of a page.
+pub const PAGE_SIZE: u64 = 1 << BLOCK_BITS_MIN;
+/// Pages of one window: 64 MiB.
+pub const WINDOW_PAGES_MAX: usize = 1 << 14;
 /// Unloads for which the addresses of an unloaded module stay unmapped.
 pub const POISON_UNLOADS: u32 = 16;
 /// Requests that wait for their turn.

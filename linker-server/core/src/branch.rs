@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use aarch64_reloc::BranchKind;
+use aarch64_reloc::{BranchKind, BranchPair};
 
 /// An address in a link domain.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,10 +47,16 @@ impl Branch {
         if !at.0.is_multiple_of(4) {
             return Err(out_of_range);
         }
-        let branch = aarch64_reloc::Branch::between(kind, at.0, target.0).ok_or(out_of_range)?;
-        let branch = Self(branch.encode());
+        let branch = Self(aarch64_reloc::Branch::word_between(kind, at.0, target.0).ok_or(out_of_range)?);
         debug_assert!(branch.target(at) == target, "an encoded branch must decode to its target");
         Ok(branch)
+    }
+
+    /// The branches to two targets at `at`, where both are in reach.
+    #[inline]
+    pub(crate) fn both(pair: &BranchPair, at: Va, link: bool) -> Option<(Self, Self)> {
+        let kind = if link { BranchKind::Bl } else { BranchKind::B };
+        pair.words(kind, at.0).map(|(one, other)| (Self(one), Self(other)))
     }
 
     /// Reads a branch from memory; none if the bits are another instruction.

@@ -17,6 +17,15 @@ use crate::unload::plan_rollback;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused;
 
+/// Why a word was not replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mismatch {
+    /// Another word stands there; none where no text is.
+    Found(Option<u32>),
+    /// The word could not be written.
+    Refused,
+}
+
 /// The text of a link domain, as the linker can read and write it.
 ///
 /// A word that was written once can be written again for as long as a plan is carried out or taken back: the way
@@ -26,6 +35,15 @@ pub trait TextSpace {
     fn read(&self, at: Va) -> Option<u32>;
     /// Replaces a word by one aligned store.
     fn write(&mut self, at: Va, bits: u32) -> Result<(), Refused>;
+    /// Replaces a word in the same way if it is `old`; else nothing is written.
+    #[inline(always)]
+    fn replace(&mut self, at: Va, old: u32, new: u32) -> Result<(), Mismatch> {
+        let found = self.read(at);
+        if found != Some(old) {
+            return Err(Mismatch::Found(found));
+        }
+        self.write(at, new).map_err(|Refused| Mismatch::Refused)
+    }
     /// Returns once instruction fetch of every core sees what was written since the last call, should the core
     /// synchronise its context from now on.
     fn publish(&mut self);
@@ -121,7 +139,10 @@ pub fn affix(
     Ok(())
 }
 
-/// Carries out a plan: checks every word that it will replace, writes all of them, then flips the marks.
+/// Carries out a plan: replaces each word by another where the one stands that it expects, then flips the marks.
+///
+/// A word that is not the expected one, or a refused write, ends it: what was replaced by then is put back. Somebody may
+/// have taken a new branch meanwhile, so that the way back of a transaction passes a grace and a drain from here, too.
 pub fn commit(
     plan: &mut LinkPlan,
     domain: &mut LinkDomain,
@@ -132,12 +153,6 @@ pub fn commit(
     }
     if plan.stage != Stage::Affixed {
         return Err(CommitError::WrongStage);
-    }
-    for patch in &plan.patches {
-        let found = text.read(patch.at);
-        if found != Some(patch.old.bits()) {
-            return Err(CommitError::Unexpected { at: patch.at, expected: patch.old, found });
-        }
     }
     // A veneer is complete, and seen by instruction fetch, before a branch leads to it; and so is the text of a module that
     // is linked for the first time, with its gates and slots. Only branches may be replaced under a core that executes them
@@ -154,7 +169,7 @@ pub fn commit(
     if plan.links || !plan.veneers.is_empty() || !plan.stubs.is_empty() {
         text.synchronise();
     }
-    write_patches(&plan.patches, text)?;
+    replace_all(&plan.patches, text)?;
     text.publish();
     install_veneers(plan, domain);
     install_denials(plan, domain);
@@ -171,7 +186,9 @@ pub fn revert(plan: &mut LinkPlan, domain: &mut LinkDomain, text: &mut impl Text
         "one transaction at a time: nobody else has changed anything"
     );
     plan_rollback(domain, plan);
-    write_patches(&plan.patches, text).expect("a text space takes again what it took before");
+    for patch in &plan.patches {
+        text.write(patch.at, patch.new.bits()).expect(AGAIN);
+    }
     text.publish();
     flip(plan, domain);
 }
@@ -241,16 +258,23 @@ fn write_words(text: &mut impl TextSpace, at: Va, words: &[u32]) -> Result<(), C
     Ok(())
 }
 
-/// Writes every patch, or takes back those that were written.
-fn write_patches(patches: &[Patch], text: &mut impl TextSpace) -> Result<(), CommitError> {
+/// What the way back relies on.
+const AGAIN: &str = "a text space takes again what it took before";
+
+/// Makes every patch, or takes back those that were made.
+fn replace_all(patches: &[Patch], text: &mut impl TextSpace) -> Result<(), CommitError> {
     for (index, patch) in patches.iter().enumerate() {
-        assert!(patch.old.links() == patch.new.links(), "a patch keeps the opcode");
-        if text.write(patch.at, patch.new.bits()).is_err() {
+        debug_assert!(patch.old.links() == patch.new.links(), "a patch keeps the opcode");
+        if let Err(mismatch) = text.replace(patch.at, patch.old.bits(), patch.new.bits()) {
             for done in patches[..index].iter().rev() {
-                text.write(done.at, done.old.bits()).expect("a text space takes again what it took before");
+                text.write(done.at, done.old.bits()).expect(AGAIN);
             }
             text.publish();
-            return Err(CommitError::Refused(patch.at));
+            let Patch { at, old: expected, .. } = *patch;
+            return Err(match mismatch {
+                Mismatch::Found(found) => CommitError::Unexpected { at, expected, found },
+                Mismatch::Refused => CommitError::Refused(at),
+            });
         }
     }
     Ok(())

@@ -1,9 +1,12 @@
 //! The difference between two alias stacks, seen from call sites. Every plan is made of it.
 
+use aarch64_reloc::BranchPair;
+
 use crate::alias::{Alias, AliasStack};
 use crate::branch::{Branch, OutOfRange, Va};
 use crate::domain::{LinkDomain, SymbolId};
 use crate::plan::{LinkPlan, Patch, PlanError, Veneer};
+use crate::revoke::Denial;
 use crate::site::{CallSite, Callee};
 
 /// The alias that a call site reaches when the stack of its symbol is this one.
@@ -18,39 +21,56 @@ pub fn answer<'a>(stack: &'a AliasStack, site: &CallSite) -> Option<&'a Alias> {
 }
 
 /// Adds a patch to the plan for each of a symbol's sites that reaches another alias after than before.
-pub(crate) fn difference(
+pub(crate) fn difference<'s>(
     domain: &LinkDomain,
     symbol: SymbolId,
     before: &AliasStack,
     after: &AliasStack,
-    sites: impl Iterator<Item = CallSite>,
+    sites: impl Iterator<Item = &'s CallSite>,
     plan: &mut LinkPlan,
 ) -> Result<(), PlanError> {
-    // Most sites name the symbol and not what their own alias refined: they all have this answer.
-    let tops = (before.top(), after.top());
-    let denial = domain.symbols[symbol.index()].denial;
+    let denial = &domain.symbols[symbol.index()].denial;
+    // Most sites name the symbol and not what their own alias refined, are not denied, and reach both: all that they
+    // take is these two branches.
+    let tops = moved(before.top(), after.top());
+    let common = tops.filter(|_| !denial.is_any());
+    let pair = common.map_or(BranchPair::NONE, |(old, new)| BranchPair::new(old.entry.0, new.entry.0));
     for site in sites {
-        // What is denied stays bound to the stub, whoever answers.
-        if denial.denies(&site) {
-            continue;
-        }
-        let answers = match site.callee {
-            Callee::Symbol(_) => tops,
-            Callee::Super(_) => (answer(before, &site), answer(after, &site)),
+        let patch = match Branch::both(&pair, site.at, site.link) {
+            Some((old, new)) if matches!(site.callee, Callee::Symbol(_)) => Patch { at: site.at, old, new },
+            _ => match rare(domain, denial, (before, after), site, plan)? {
+                Some(patch) => patch,
+                None => continue,
+            },
         };
-        let (Some(old), Some(new)) = answers else { continue };
-        if old.module != new.module {
-            let old = branch_to(domain, plan, &site, old)?;
-            let new = branch_to(domain, plan, &site, new)?;
-            plan.patches.push(Patch { at: site.at, old, new }).map_err(|_| PlanError::TooManySites)?;
-        }
+        plan.patches.push(patch).map_err(|_| PlanError::TooManySites)?;
     }
     Ok(())
 }
 
+/// The patch of any site, if it takes one.
+#[inline(never)]
+fn rare(
+    domain: &LinkDomain,
+    denial: &Denial,
+    (before, after): (&AliasStack, &AliasStack),
+    site: &CallSite,
+    plan: &mut LinkPlan,
+) -> Result<Option<Patch>, PlanError> {
+    // What is denied stays bound to the stub, whoever answers.
+    let moved = moved(answer(before, site), answer(after, site)).filter(|_| !denial.denies(site));
+    let Some((old, new)) = moved else { return Ok(None) };
+    let (old, new) = (branch_to(domain, plan, site, old)?, branch_to(domain, plan, site, new)?);
+    Ok(Some(Patch { at: site.at, old, new }))
+}
+
+/// Who answers before and after, where that is not the same one.
+fn moved<'a>(before: Option<&'a Alias>, after: Option<&'a Alias>) -> Option<(&'a Alias, &'a Alias)> {
+    before.zip(after).filter(|(before, after)| before.module != after.module)
+}
+
 /// The branch that a site holds when it is bound to an alias: to its entry, or to its veneer where the entry is out
 /// of reach. A veneer that is missing is added to the plan.
-#[inline]
 pub(crate) fn branch_to(
     domain: &LinkDomain,
     plan: &mut LinkPlan,

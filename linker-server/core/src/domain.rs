@@ -6,6 +6,7 @@
 use core::ops::Range;
 
 use heapless::Vec;
+use kmod::records::fnv1a;
 
 use crate::alias::{AliasKind, AliasStack, Binding};
 use crate::branch::Va;
@@ -136,6 +137,8 @@ impl Module {
 struct ModuleSlot {
     used: bool,
     generation: u32,
+    // The next module whose name has the same place among `by_name`; index plus one.
+    next_named: u8,
     module: Module,
 }
 
@@ -192,6 +195,12 @@ impl Symbol {
     }
 }
 
+/// Where to look for a module of this name.
+fn place_of(name: &[u8]) -> usize {
+    let [low, ..] = fnv1a(name).to_le_bytes();
+    usize::from(low) % NAME_PLACES
+}
+
 /// A module was named that is not there any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stale {
@@ -199,10 +208,18 @@ pub struct Stale {
     pub generation: u32,
 }
 
+/// Places for names of modules: twice as many as there are modules.
+const NAME_PLACES: usize = 2 * MODULES_MAX;
+const _: () = assert!(NAME_PLACES.is_power_of_two() && MODULES_MAX < u8::MAX as usize);
+
 /// An address space that modules share, as the linker knows it.
 pub struct LinkDomain {
     pub(crate) generation: u64,
     modules: [ModuleSlot; MODULES_MAX],
+    // One bit for each index in use.
+    used: u32,
+    // The modules of each low part of a name's hash; index plus one, 0 is none.
+    by_name: [u8; NAME_PLACES],
     pub(crate) symbols: [Symbol; SYMBOLS_MAX],
     // Hashes of the names in use, ascending.
     pub(crate) by_hash: Vec<(u64, SymbolId), SYMBOLS_MAX>,
@@ -214,7 +231,10 @@ impl LinkDomain {
     /// A link domain without a window.
     pub const EMPTY: Self = Self {
         generation: 0,
-        modules: [const { ModuleSlot { used: false, generation: 0, module: Module::EMPTY } }; MODULES_MAX],
+        modules: [const { ModuleSlot { used: false, generation: 0, next_named: 0, module: Module::EMPTY } };
+            MODULES_MAX],
+        used: 0,
+        by_name: [0; NAME_PLACES],
         symbols: [const { Symbol::EMPTY }; SYMBOLS_MAX],
         by_hash: Vec::new(),
         sites: SiteTable::EMPTY,
@@ -256,8 +276,18 @@ impl LinkDomain {
     /// The module of that name that a user means: a wedged one only if there is no other.
     #[must_use]
     pub fn find_module(&self, name: &[u8]) -> Option<&Module> {
-        let named = || self.modules().filter(|module| module.facts.name.bytes() == name);
+        let named = || self.named(place_of(name)).filter(|module| module.facts.name.bytes() == name);
         named().find(|module| module.state != ModuleState::Wedged).or_else(|| named().next())
+    }
+
+    /// The modules whose names have a place, the latest first.
+    fn named(&self, place: usize) -> impl Iterator<Item = &Module> {
+        let mut link = self.by_name[place];
+        core::iter::from_fn(move || {
+            let slot = &self.modules[usize::from(link.checked_sub(1)?)];
+            link = slot.next_named;
+            Some(&slot.module)
+        })
     }
 
     /// A symbol of this link domain; none once it is gone.
@@ -285,12 +315,17 @@ impl LinkDomain {
 
     /// The call sites and address slots that name a symbol.
     pub fn sites_of_symbol(&self, id: SymbolId) -> impl Iterator<Item = CallSite> + '_ {
+        self.sites_in_place(id).copied()
+    }
+
+    /// The same where they are: a relink passes many and takes little of each.
+    pub(crate) fn sites_in_place(&self, id: SymbolId) -> impl Iterator<Item = &CallSite> {
         self.sites.of_symbol(self.symbols[id.index()].sites)
     }
 
     /// The call sites and address slots of a module.
     pub fn sites_of_module<'a>(&'a self, module: &Module) -> impl Iterator<Item = CallSite> + 'a {
-        self.sites.of_caller(module.sites)
+        self.sites.of_caller(module.sites).copied()
     }
 
     /// Call sites and address slots in use.
@@ -398,7 +433,8 @@ impl LinkDomain {
 
     /// The identifier that the next module gets.
     pub(crate) fn free_module(&self) -> Option<ModuleId> {
-        let (index, slot) = (0..).zip(&self.modules).find(|(_, slot)| !slot.used)?;
+        let index = u8::try_from(self.used.trailing_ones()).ok()?;
+        let slot = self.modules.get(usize::from(index))?;
         Some(ModuleId { index, generation: slot.generation })
     }
 
@@ -411,6 +447,9 @@ impl LinkDomain {
         let slot = &mut self.modules[usize::from(id.index)];
         assert!(!slot.used && slot.generation == id.generation, "a plan takes a free place");
         slot.used = true;
+        self.used |= 1 << id.index;
+        let first = &mut self.by_name[place_of(facts.name.bytes())];
+        slot.next_named = core::mem::replace(first, id.index + 1);
         slot.module.id = id;
         slot.module.facts = facts;
         slot.module.state = ModuleState::Affixed;
@@ -427,6 +466,14 @@ impl LinkDomain {
         assert!(slot.used && slot.generation == id.generation, "only what is there is removed");
         slot.used = false;
         slot.generation = slot.generation.wrapping_add(1);
+        self.used &= !(1 << id.index);
+        let (place, next) = (place_of(slot.module.facts.name.bytes()), slot.next_named);
+        let mut link = &mut self.by_name[place];
+        while *link != id.index + 1 {
+            let other = link.checked_sub(1).expect("a module is among those of its name");
+            link = &mut self.modules[usize::from(other)].next_named;
+        }
+        *link = next;
     }
 
     pub(crate) fn add_symbol(&mut self, id: SymbolId, name: Name, fingerprint: u64, may_block: bool) {

@@ -57,7 +57,7 @@ pub mod unwind;
 pub use alias::{Alias, AliasKind, AliasStack, Binding};
 pub use branch::{Branch, OutOfRange, Va};
 pub use capability::{CapRights, Capabilities, CapabilityError, CapabilityId, Quota};
-pub use commit::{CommitError, Refused, TextSpace, affix, commit, forget, revert};
+pub use commit::{CommitError, Mismatch, Refused, TextSpace, affix, commit, forget, revert};
 pub use domain::{LinkDomain, Module, ModuleId, ModuleState, Symbol, SymbolId};
 pub use errno::Errno;
 pub use image::{BaseSource, ObjectSource};

@@ -458,13 +458,13 @@ fn plan_link(domain: &LinkDomain, plan: &mut LinkPlan) -> Result<(), PlanError> 
         let before = stack_before(domain, plan, symbol);
         let mut after = before.clone();
         after.set_linked(alias.module, true);
-        difference(domain, symbol, &before, &after, domain.sites_of_symbol(symbol), plan)?;
+        difference(domain, symbol, &before, &after, domain.sites_in_place(symbol), plan)?;
         // A module that refines what it calls: its own calls go to the top as well (open recursion).
         if plan.imports.iter().any(|import| import.symbol == symbol) {
             for own in 0..plan.sites.len() {
                 let site = plan.sites[own].site;
                 if site.callee == Callee::Symbol(symbol) {
-                    difference(domain, symbol, &before, &after, core::iter::once(site), plan)?;
+                    difference(domain, symbol, &before, &after, core::iter::once(&site), plan)?;
                 }
             }
         }

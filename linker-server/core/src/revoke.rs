@@ -44,6 +44,12 @@ impl Denial {
             && (withdrawn || self.calls & bit != 0 || site.slot && self.addresses & bit != 0)
     }
 
+    /// Whether anything is denied to anybody.
+    #[must_use]
+    pub const fn is_any(&self) -> bool {
+        self.calls | self.addresses != 0 || self.withdrawn != 0
+    }
+
     /// Whether nobody may import the symbol any more.
     #[must_use]
     pub const fn withdrawn(&self) -> bool {

@@ -150,12 +150,12 @@ impl SiteTable {
     }
 
     /// The sites that name a symbol, the latest first.
-    pub(crate) fn of_symbol(&self, list: SiteList) -> impl Iterator<Item = CallSite> + '_ {
+    pub(crate) fn of_symbol(&self, list: SiteList) -> impl Iterator<Item = &CallSite> {
         self.walk(list.first, |entry| entry.next)
     }
 
     /// The sites of one caller, the latest first.
-    pub(crate) fn of_caller(&self, list: SiteList) -> impl Iterator<Item = CallSite> + '_ {
+    pub(crate) fn of_caller(&self, list: SiteList) -> impl Iterator<Item = &CallSite> {
         self.walk(list.first, |entry| entry.next_of_caller)
     }
 
@@ -164,12 +164,12 @@ impl SiteTable {
         &'a self,
         first: u16,
         next: impl Fn(&Entry) -> u16 + 'a,
-    ) -> impl Iterator<Item = CallSite> + 'a {
+    ) -> impl Iterator<Item = &'a CallSite> {
         let mut number = first;
         core::iter::from_fn(move || {
             let entry = &self.entries[usize::from(number.checked_sub(1)?)];
             number = next(entry);
-            Some(entry.site)
+            Some(&entry.site)
         })
     }
 }

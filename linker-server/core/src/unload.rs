@@ -87,7 +87,7 @@ fn unlink_one(
     let before = &domain.symbols[symbol.index()].stack;
     let mut after = before.clone();
     after.set_linked(module, false);
-    difference(domain, symbol, before, &after, domain.sites_of_symbol(symbol), plan)?;
+    difference(domain, symbol, before, &after, domain.sites_in_place(symbol), plan)?;
     let change = Change { symbol, module, linked: false };
     plan.changes.push(change).map_err(|_| PlanError::TooManyAliases)
 }

@@ -180,7 +180,7 @@ fn foreign_text_is_never_overwritten() {
         world.forget(id);
         let kept: Vec<_> =
             words.iter().filter(|(at, _)| world.text.words.get(at) != Some(words.get(at).unwrap())).collect();
-        assert_eq!(kept, [], "not one word was written");
+        assert_eq!(kept, [], "what was replaced before it is put back");
         world.text.words.insert(at, right);
         world.check();
     }

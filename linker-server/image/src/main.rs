@@ -5,6 +5,7 @@
 #![no_main]
 
 use linker_books::buddy::Buddy;
+use linker_books::window::Window;
 use linker_core::{LinkDomain, LinkPlan, MODULES_MAX};
 use linker_service::linker::Functions;
 use linker_service::start::{Tables, start};
@@ -20,6 +21,7 @@ static PLAN: Room<LinkPlan> = Room::new(LinkPlan::EMPTY);
 static BUDDY: Room<Buddy> = Room::new(Buddy::new());
 static FUNCTIONS: Room<Functions> = Room::new([const { heapless::Vec::new() }; MODULES_MAX]);
 
+static WINDOW: Room<Window> = Room::new(Window::EMPTY);
 static SCRATCH: Room<Scratch> = Room::new(Scratch::EMPTY);
 
 strata_runtime::entry!(main);
@@ -30,6 +32,7 @@ fn main(info: &'static StartInfo, ipc: &'static mut Ipc) -> ! {
         link: LINK.take().expect(once),
         plan: PLAN.take().expect(once),
         functions: FUNCTIONS.take().expect(once),
+        window: WINDOW.take().expect(once),
         scratch: SCRATCH.take().expect(once),
     };
     let first = usize::try_from(info.slots_start).expect("a usize has 64 bits on AArch64");

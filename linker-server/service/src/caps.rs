@@ -3,7 +3,7 @@
 //! The decisions are `linker_core::capability`'s; here they meet endpoints and rows.
 
 use crate::explain;
-use crate::linker::{Answer, Linker, Work};
+use crate::linker::{Answer, Linker, Work, text};
 use linker_books::ledger::Account;
 use linker_core::capability::{Object, PRESENTED_MAX, Usage};
 use linker_core::difference::answer;
@@ -11,7 +11,6 @@ use linker_core::{
     BindRights, CallSite, Callee, CapRights, Capabilities, CapabilityError, CapabilityId, ModuleId, Name,
     Quota, commit, plan_revoke,
 };
-use linker_space::text::Text;
 use sel4_sys::{seL4_CapRights, seL4_MessageInfo};
 use strata_protocol::capability::{CapObject, CapQuota, CapRow, ReceiptRow, right};
 use strata_protocol::caps::linker_badge;
@@ -261,8 +260,7 @@ impl Linker<'_> {
         plan_revoke(self.link, |grant, symbol| after.allows(grant.by, symbol, grant.right), self.plan)
             .map_err(|error| explain::plan(WHAT, &error))?;
         let (bindings, sites) = (self.plan.revoked_count(), self.plan.patches().len());
-        let texts = self.texts();
-        let mut text = Text::new(self.objects, self.space.spaces, &texts, &self.space.threads);
+        let mut text = text!(self);
         commit(self.plan, self.link, &mut text).map_err(|error| explain::commit(WHAT, &error))?;
         self.tell_servers();
         self.grace();

@@ -5,11 +5,10 @@
 //! words may be stored over each other while they are executed (Arm ARM B2.2.5). A thread in the tail is outside: the
 //! tail belongs to nobody.
 
-use crate::linker::Linker;
+use crate::linker::{Linker, text};
 use linker_core::text::{GATE_NOP_WORD, NOP, exit_branch};
 use linker_core::{Event, ModuleId, Step, TextSpace, Va};
 use linker_space::domain::EXIT_TAIL_AT;
-use linker_space::text::Text;
 
 impl Linker<'_> {
     /// Has the gates of a module signal each exit if it is out of its stacks, and be quiet if it is in them.
@@ -18,8 +17,7 @@ impl Linker<'_> {
             return;
         }
         let tell = self.link.module(module).is_ok_and(|module| !module.linked());
-        let texts = self.texts();
-        let mut text = Text::new(self.objects, self.space.spaces, &texts, &self.space.threads);
+        let mut text = text!(self);
         for gate in self.link.gates(module) {
             let branch = exit_branch(gate, Va(EXIT_TAIL_AT)).map_or(NOP, |branch| branch.bits());
             let (at, word) = (gate.plus(GATE_NOP_WORD as u64 * 4), if tell { branch } else { NOP });

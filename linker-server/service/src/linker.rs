@@ -13,16 +13,17 @@ use crate::trust::Authentic;
 use heapless::Vec;
 use kmod::BaseObject;
 use kmod_trust::{Authority, Versions};
+use linker_books::log_indices::LogIndices;
 use linker_books::queue::Queue;
 use linker_core::capability::Usage;
 use linker_core::{CapRights, Capabilities, CapabilityId};
 use linker_core::{LinkDomain, LinkPlan, MODULES_MAX, ModuleId, Transaction};
 use linker_space::domain::DomainSpace;
-use linker_space::look::{Sight, TextOf};
 use linker_space::mirror::View;
 use linker_space::module::ModuleSpace;
 use linker_space::objects::Objects;
 use linker_space::shared::{REGIONS_MAX, Region};
+use linker_space::text::{TextOf, Texts};
 use linker_space::thread::THREADS_MAX;
 use linker_unwind::{Scratch, Tables};
 use sel4_sys::{seL4_MessageInfo, seL4_UserContext};
@@ -30,6 +31,9 @@ use strata_protocol::linker::{Reply, thread_request};
 use strata_protocol::store::{Area, ImageRef};
 use strata_protocol::{ModuleName, Refusal, SymbolName, caps};
 
+/// One behind the last index of a log string.
+pub const LOG_INDEX_LIMIT: u32 = 65_534;
+const _: () = assert!(LOG_INDEX_LIMIT as u64 == linker_core::layout::LOG_INDEX_END);
 /// Aliases of one module whose functions are shown by name.
 pub const NAMED_ALIASES_MAX: usize = 64;
 
@@ -235,10 +239,8 @@ pub struct Linker<'a> {
     pub unloads: u32,
     /// Loads that got as far as memory: the order of modules.
     pub loads_begun: u32,
-    /// The first log index that modules may have.
-    pub first_log_index: u32,
-    /// Where the next module's log indices begin, unless they have run out.
-    pub next_log_index: u32,
+    /// Indices of modules' log strings.
+    pub log_indices: LogIndices,
 }
 
 impl Linker<'_> {
@@ -302,17 +304,6 @@ impl Linker<'_> {
         }
     }
 
-    /// Every piece of text that may be patched.
-    pub fn texts(&self) -> Vec<View, { linker_space::text::TEXTS_MAX }> {
-        // Filled in place: a list that is collected is copied with all its room.
-        let mut texts = Vec::new();
-        let modules = self.modules.iter().flatten().filter_map(|loaded| loaded.space.text());
-        for text in self.space.texts.iter().copied().chain(modules) {
-            let _ = texts.push(text);
-        }
-        texts
-    }
-
     /// The module of that name.
     pub fn module_named(&self, name: &str) -> Option<ModuleId> {
         self.link
@@ -334,33 +325,72 @@ impl Linker<'_> {
     }
 }
 
-/// The link domain for [`linker_space::look`]: of the fields that it needs, so that the others stay free.
+/// All text of the link domain, by address.
+#[derive(Clone, Copy)]
+pub struct Mapped<'a> {
+    /// The base image's, linker-owned text, and which module an address belongs to.
+    pub space: &'a DomainSpace,
+    /// The base image's unwind tables.
+    pub base_tables: Option<Tables<'a>>,
+    /// The modules', by their index.
+    pub modules: &'a [Option<Loaded>],
+}
+
+impl<'a> Mapped<'a> {
+    fn loaded(&self, at: u64) -> Option<(&'a ModuleSpace, View)> {
+        let owner = self.space.window.owner(at)?;
+        let space = &self.modules.get(usize::from(owner))?.as_ref()?.space;
+        space.text().filter(|text| text.contains(at, 4)).map(|text| (space, text))
+    }
+}
+
+impl Texts for Mapped<'_> {
+    fn owned(&self, at: u64) -> Option<TextOf<'_>> {
+        if let Some((space, text)) = self.loaded(at) {
+            return Some(TextOf { text, tables: space.tables() });
+        }
+        let text = self.space.base_texts().iter().copied().find(|text| text.contains(at, 4))?;
+        Some(TextOf { text, tables: self.base_tables })
+    }
+
+    fn patched(&self, at: u64) -> Option<View> {
+        let fixed = || self.space.texts.iter().copied().find(|text| text.contains(at, 4));
+        self.loaded(at).map(|(_, text)| text).or_else(fixed)
+    }
+}
+
+/// [`Mapped`], of the fields of a linker that it needs, so that the others stay free.
+macro_rules! mapped {
+    ($linker:expr) => {
+        $crate::linker::Mapped {
+            space: &$linker.space,
+            base_tables: $linker.base_tables,
+            modules: &$linker.modules,
+        }
+    };
+}
+pub(crate) use mapped;
+
+/// The link domain for [`linker_space::look`].
 macro_rules! sight {
     ($linker:expr) => {
-        $crate::linker::sight_of($linker.link, &$linker.space, $linker.base_tables, &$linker.modules)
+        linker_space::look::Sight { link: &*$linker.link, texts: $crate::linker::mapped!($linker) }
     };
 }
 pub(crate) use sight;
 
-/// What [`sight!`] gives.
-pub fn sight_of<'a>(
-    link: &'a LinkDomain,
-    space: &DomainSpace,
-    base_tables: Option<Tables<'a>>,
-    modules: &'a [Option<Loaded>; MODULES_MAX],
-) -> Sight<'a> {
-    let mut sight = Sight { link, texts: Vec::new() };
-    for text in space.base_texts() {
-        let _ = sight.texts.push(TextOf { module: ModuleId::BASE, text: *text, tables: base_tables });
-    }
-    for (index, loaded) in (0..).zip(modules) {
-        let loaded = loaded.as_ref().and_then(|loaded| Some((loaded.space.text()?, loaded.space.tables())));
-        if let Some(((text, tables), module)) = loaded.zip(link.module_at(index)) {
-            let _ = sight.texts.push(TextOf { module: module.id(), text, tables });
-        }
-    }
-    sight
+/// The text that may be patched.
+macro_rules! text {
+    ($linker:expr) => {
+        linker_space::text::Text::new(
+            $linker.objects,
+            $linker.space.spaces,
+            $crate::linker::mapped!($linker),
+            &$linker.space.threads,
+        )
+    };
 }
+pub(crate) use text;
 
 /// A name in the protocol's size.
 pub fn cut(name: &str) -> ModuleName {

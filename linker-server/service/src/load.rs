@@ -4,19 +4,18 @@
 //! linker server's own memory; mapping has only to copy them.
 
 use crate::explain;
-use crate::linker::{Linker, Loaded, NAMED_ALIASES_MAX, Work};
+use crate::linker::{LOG_INDEX_LIMIT, Linker, Loaded, NAMED_ALIASES_MAX, Work, text};
 use kmod::{Object, SectionKind};
 use linker_core::capability::Usage;
 use linker_core::image::ObjectSource;
-use linker_core::layout::{LOG_INDEX_END, Layout, Window, extent, layout};
+use linker_core::layout::{Layout, Window, extent, layout};
 use linker_core::{
-    CapabilityId, LoadOptions, MODULES_MAX, ModuleId, Rights, Va, affix, linked_size, plan_load,
-    relocate_tables, tables_size,
+    CapabilityId, LoadOptions, ModuleId, Rights, Va, affix, linked_size, plan_load, relocate_tables,
+    tables_size,
 };
 use linker_space::module::{ModuleSpace, PageCounts};
 use linker_space::objects::PAGE_SIZE;
 use linker_space::shared::Region;
-use linker_space::text::Text;
 use linker_unwind::tables::ENTRY_SIZE;
 use strata_protocol::store::{Area, ImageRef};
 use strata_protocol::wire::Frame;
@@ -71,8 +70,11 @@ impl Linker<'_> {
         let size = extent(&object) + u64::from(table_pages(&object)) * PAGE_SIZE;
         let at = self.space.window.take(size).map_err(|error| explain::window(name, error))?;
         let indices = object.section(SectionKind::Defmt).map_or(0, |section| section.size);
-        let log_index = free_log_index(&self.modules, [self.next_log_index, self.first_log_index], indices);
-        self.next_log_index = log_index.saturating_add(u32::try_from(indices).unwrap_or(u32::MAX));
+        let taken = self.modules.iter().flatten();
+        let taken = taken.map(|loaded| (loaded.index_base, loaded.index_base + loaded.index_count));
+        let log_index = self.log_indices.take(u32::try_from(indices).unwrap_or(u32::MAX), taken);
+        // Where none are left, layout refuses it by the rule of its window.
+        let log_index = log_index.unwrap_or(LOG_INDEX_LIMIT);
         let (caller, presented) = match self.turn.as_ref().map(|turn| &turn.work) {
             Some(Work::Load { caller, presented, .. }) => (*caller, presented.as_slice()),
             _ => (CapabilityId::ROOT, [].as_slice()),
@@ -166,14 +168,14 @@ impl Linker<'_> {
             return Err(refusal);
         }
         let id = self.plan.module();
+        self.space.window.set_owner(at, id.index);
         self.loads_begun = self.loads_begun.wrapping_add(1);
         let (order, index_base) = (self.loads_begun, planned.log_index);
         let index_count = u32::try_from(layout.log_indices).unwrap_or(u32::MAX);
         self.modules[usize::from(id.index)] =
             Some(Loaded { space, source, order, index_base, index_count, owner, usage });
         self.tell_log_indices(name, planned);
-        let texts = self.texts();
-        let mut text = Text::new(self.objects, self.space.spaces, &texts, &self.space.threads);
+        let mut text = text!(self);
         if let Err(error) = affix(self.plan, self.link, &mut text) {
             if let Some(loaded) = self.take_loaded(id) {
                 self.destroy(loaded.space);
@@ -268,31 +270,6 @@ impl Linker<'_> {
     pub fn log_stream(&self) -> u16 {
         streams::LINK_DOMAIN + self.space.number
     }
-}
-
-/// Log indices that no loaded module has: the next ones, and from the front again when they run out,
-/// so that the strings of a module that has left can be decoded for as long as possible.
-fn free_log_index(modules: &[Option<Loaded>], from: [u32; 2], count: u64) -> u32 {
-    let count = u32::try_from(count).unwrap_or(u32::MAX);
-    let mut taken: heapless::Vec<(u32, u32), MODULES_MAX> = heapless::Vec::new();
-    for loaded in modules.iter().flatten() {
-        let _ = taken.push((loaded.index_base, loaded.index_base + loaded.index_count));
-    }
-    taken.sort_unstable();
-    let end = u32::try_from(LOG_INDEX_END).unwrap_or(u32::MAX);
-    for from in from {
-        let mut at = from;
-        for (low, high) in &taken {
-            if at < *high && at.saturating_add(count) > *low {
-                at = *high;
-            }
-        }
-        if at.saturating_add(count) <= end {
-            return at;
-        }
-    }
-    // Layout refuses it by the rule of its window.
-    end
 }
 
 /// Notes the names of the functions behind a module's aliases, for people.

@@ -1,10 +1,10 @@
 //! The rows of the lists: what `modstat`, `alias`, `domains`, `threads` and `ledger` show.
 
-use crate::linker::{Linker, cut, sight};
+use crate::linker::{Linker, cut, mapped, sight, text};
 use core::sync::atomic::Ordering;
 use linker_core::{AliasKind, Binding, Module, ModuleId, ModuleState, Name, SymbolId, Va};
 use linker_space::look::{look, methods_agree};
-use linker_space::text::Text;
+use linker_space::text::Texts;
 use linker_space::thread::Role;
 use linker_space::worker::is_busy;
 use strata_protocol::domain::serving;
@@ -134,9 +134,9 @@ impl Linker<'_> {
 
     /// How many call sites branch to an alias now, read from the sites themselves.
     fn sites_bound_to(&self, symbol: SymbolId, alias: &linker_core::Alias) -> u32 {
-        let texts = self.texts();
+        let texts = mapped!(self);
         let target = |at: Va| {
-            let word = texts.iter().find_map(|view| view.word32(at.0))?.load(Ordering::Relaxed);
+            let word = texts.patched(at.0)?.instruction(at.0)?;
             Some(linker_core::Branch::decode(word)?.target(at))
         };
         let reaches = |at: Va| target(at).is_some_and(|to| to == alias.entry || Some(to) == alias.veneer);
@@ -246,8 +246,7 @@ impl Linker<'_> {
             );
             return Reply::Refused(refusal);
         }
-        let texts = self.texts();
-        let text = Text::new(self.objects, self.space.spaces, &texts, &self.space.threads);
+        let text = text!(self);
         if let Err(violation) = self.link.check_text(&text) {
             let why = format_args!("text and stacks differ: {violation:?}");
             return Reply::Refused(Refusal::format(Errno::EIO, "link domain", why));

@@ -1,7 +1,7 @@
 //! From the start page to a link domain in service.
 
 use crate::deadlines::Deadlines;
-use crate::linker::{Functions, Linker};
+use crate::linker::{Functions, LOG_INDEX_LIMIT, Linker, Mapped};
 use crate::replies::Replies;
 use crate::rows::DOMAIN_NAME;
 use crate::store::Store;
@@ -9,7 +9,9 @@ use aarch64_reloc::{RelocError, RelocKind};
 use heapless::Vec;
 use kmod::base::Permission;
 use kmod::{BaseError, BaseObject};
+use linker_books::log_indices::LogIndices;
 use linker_books::queue::Queue;
+use linker_books::window::Window;
 use linker_core::image::BaseSource;
 use linker_core::text::{exit_tail, landing_pad};
 use linker_core::{CommitError, LINKER_TEXT_SIZE_MAX, LinkDomain, LinkPlan, PlanError, Transaction, Va};
@@ -95,6 +97,8 @@ pub struct Tables {
     pub plan: &'static mut LinkPlan,
     /// Names of functions behind aliases.
     pub functions: &'static mut Functions,
+    /// Addresses of modules.
+    pub window: &'static mut Window,
     /// Room for looking at a function.
     pub scratch: &'static mut Scratch,
 }
@@ -124,9 +128,8 @@ pub fn start<'a>(
     let base = BaseObject::parse(file.bytes)?;
     let segments: Vec<Segment<'_>, SEGMENTS_MAX> = base.segments().map(segment_of).collect();
     let size = LINKER_TEXT_SIZE_MAX as u64;
-    let mut space = DomainSpace::make(objects, 0, DOMAIN_NAME, &segments, size)?;
-
-    let Tables { link, plan, functions, scratch } = tables;
+    let Tables { link, plan, functions, window, scratch } = tables;
+    let mut space = DomainSpace::make(objects, window, 0, DOMAIN_NAME, &segments, size)?;
     link.open(Va(LINKER_TEXT_AT), usize::try_from(LINKER_TEXT_END - LINKER_TEXT_AT).unwrap_or(0));
     let write = |at: Va, kind: RelocKind, slot: Va| {
         // SAFETY: the link domain has no thread yet.
@@ -137,8 +140,8 @@ pub fn start<'a>(
     plan_base(link, &mut BaseSource { object: &base, write }, plan)?;
     space.publish_base(objects)?;
     {
-        let texts = space.texts.clone();
-        let mut text = Text::new(objects, space.spaces, &texts, &[]);
+        let texts = Mapped { space: &space, base_tables: None, modules: &[] };
+        let mut text = Text::new(objects, space.spaces, texts, &[]);
         let tail = exit_tail(EXIT_SIGNAL);
         let ways = [(LANDING_PAD_AT, &landing_pad()[..]), (EXIT_TAIL_AT, &tail[..])];
         for (at, word) in ways.into_iter().flat_map(|(at, words)| (at..).step_by(4).zip(words)) {
@@ -151,7 +154,8 @@ pub fn start<'a>(
         space.add_worker(objects, worker, base.base().worker_entry)?;
     }
     let grants = StartGrants(start);
-    for server in base.servers() {
+    let most = usize::try_from(start.servers).ok().filter(|most| *most > 0).unwrap_or(usize::MAX);
+    for server in base.servers().take(most) {
         let (physical, size) = server.device.unwrap_or((0, 0));
         let irq = server.irq.unwrap_or(0);
         let core = core_of(&start.places, server.name);
@@ -197,8 +201,7 @@ pub fn start<'a>(
         loads: 0,
         unloads: 0,
         loads_begun: 0,
-        first_log_index,
-        next_log_index: first_log_index,
+        log_indices: LogIndices::new(first_log_index, LOG_INDEX_LIMIT),
     })
 }
 

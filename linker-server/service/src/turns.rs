@@ -5,7 +5,7 @@
 
 use crate::deadlines::Purpose;
 use crate::explain;
-use crate::linker::{Linker, Turn, Work, sight};
+use crate::linker::{Linker, Turn, Work, sight, text};
 use crate::replies::Owed;
 use linker_core::transaction::{Blocker, Why};
 use linker_core::{
@@ -14,7 +14,7 @@ use linker_core::{
 };
 use linker_space::asm::ticks;
 use linker_space::look::look;
-use linker_space::text::{Text, synchronise};
+use linker_space::text::synchronise;
 use linker_space::thread::THREADS_MAX;
 use linker_space::worker::{self, Job};
 use strata_protocol::linker::{self as protocol, Reply};
@@ -292,8 +292,7 @@ impl Linker<'_> {
         {
             return self.refuse(explain::plan(&name, &error));
         }
-        let texts = self.texts();
-        let mut text = Text::new(self.objects, self.space.spaces, &texts, &self.space.threads);
+        let mut text = text!(self);
         match commit(self.plan, self.link, &mut text) {
             Ok(()) => {
                 self.tell_exits(module);
@@ -305,8 +304,7 @@ impl Linker<'_> {
     }
 
     fn step_revert(&mut self) -> Event {
-        let texts = self.texts();
-        let mut text = Text::new(self.objects, self.space.spaces, &texts, &self.space.threads);
+        let mut text = text!(self);
         revert(self.plan, self.link, &mut text);
         self.tell_exits(self.plan.module());
         self.tell_servers();

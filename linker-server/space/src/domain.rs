@@ -18,6 +18,7 @@ use crate::vspace::{Access, Pages, VSpaces, make_pages, make_tables, map, mirror
 use crate::watchdog;
 use core::sync::atomic::Ordering;
 use heapless::Vec;
+use linker_books::WINDOW_PAGES_MAX;
 use linker_books::ledger::Account;
 use linker_books::window::Window;
 use linker_core::LINKER_TEXT_SIZE_MAX;
@@ -86,6 +87,7 @@ const _: () = assert!(
 );
 const _: () = assert!(SERVERS_MAX + WORKERS_MAX as usize <= THREADS_MAX);
 const _: () = assert!(WINDOW_END - WINDOW_AT == 128 << 20);
+const _: () = assert!(MODULES_END - MODULES_AT <= WINDOW_PAGES_MAX as u64 * PAGE_SIZE);
 
 /// A piece of the base image.
 #[derive(Clone, Copy, Debug)]
@@ -172,7 +174,7 @@ pub struct DomainSpace {
     /// Its address space and the linker server's.
     pub spaces: VSpaces,
     /// Free addresses for modules.
-    pub window: Window,
+    pub window: &'static mut Window,
     /// Its threads, by number.
     pub threads: Vec<Thread, THREADS_MAX>,
     /// Its driver servers.
@@ -194,6 +196,7 @@ impl DomainSpace {
     /// undone.
     pub fn make(
         objects: &mut Objects,
+        window: &'static mut Window,
         number: u16,
         name: &str,
         segments: &[Segment<'_>],
@@ -231,11 +234,12 @@ impl DomainSpace {
         let log = caps::slot::LOG_SIGNAL;
         objects.copy_into(cnode, slot::LOG_SIGNAL, DOMAIN_CNODE_BITS, log, write)?;
 
+        window.open(MODULES_AT, MODULES_END);
         let mut domain = Self {
             number,
             account,
             spaces,
-            window: Window::new(MODULES_AT, MODULES_END),
+            window,
             threads: Vec::new(),
             servers: Vec::new(),
             texts: Vec::new(),

@@ -7,44 +7,28 @@
 use crate::error::ObjectError;
 use crate::mirror::View;
 use crate::objects::Objects;
+use crate::text::Texts;
 use crate::thread::{THREADS_MAX, Thread, raised};
 use crate::worker;
 use core::ops::Range;
 use heapless::Vec;
-use linker_core::{LinkDomain, MODULES_MAX, Module, ModuleId, SymbolId, Va};
+use linker_core::{LinkDomain, Module, ModuleId, SymbolId, Va};
 use linker_unwind::verdict::{scanned, walked};
-use linker_unwind::{Code, End, Exit, Inside, Place, Record, Scratch, Snapshot, Tables, Walk, Watched};
+use linker_unwind::{Code, End, Exit, Inside, Place, Record, Scratch, Snapshot, Walk, Watched};
 use sel4_sys::seL4_UserContext;
 use strata_protocol::domain::SHADOW_DEPTH_MAX;
 
-/// The text of one module, or of the base image.
-#[derive(Clone, Copy, Debug)]
-pub struct TextOf<'a> {
-    /// Whose.
-    pub module: ModuleId,
-    /// Its words.
-    pub text: View,
-    /// Its unwind tables.
-    pub tables: Option<Tables<'a>>,
-}
-
 /// Everything that a look needs to know of a link domain.
-pub struct Sight<'a> {
+pub struct Sight<'a, T> {
     /// Modules, symbols, linker-owned text.
     pub link: &'a LinkDomain,
     /// The text that has an owner.
-    pub texts: Vec<TextOf<'a>, MODULES_MAX>,
+    pub texts: T,
 }
 
-impl Sight<'_> {
-    fn text_at(&self, at: u64) -> Option<&TextOf<'_>> {
-        self.texts.iter().find(|text| text.text.contains(at, 4))
-    }
-}
-
-impl Code for Sight<'_> {
+impl<T: Texts> Code for Sight<'_, T> {
     fn place(&self, at: u64) -> Place<'_> {
-        if let Some(text) = self.text_at(at) {
+        if let Some(text) = self.texts.owned(at) {
             return text.tables.map_or(Place::Bare, Place::Tabled);
         }
         if let Some((_, word)) = self.link.gate_word(Va(at)) {
@@ -57,7 +41,7 @@ impl Code for Sight<'_> {
     }
 
     fn instruction(&self, at: u64) -> Option<u32> {
-        self.text_at(at)?.text.instruction(at)
+        self.texts.owned(at)?.text.instruction(at)
     }
 }
 
@@ -106,7 +90,7 @@ pub struct Seen {
 pub fn look(
     objects: &mut Objects,
     threads: &[Thread],
-    sight: &Sight<'_>,
+    sight: &Sight<'_, impl Texts>,
     target: Option<ModuleId>,
     scratch: &mut Scratch,
 ) -> Result<Vec<Seen, THREADS_MAX>, ObjectError> {
@@ -137,7 +121,7 @@ pub fn look(
 pub fn culprit(
     objects: &mut Objects,
     thread: &Thread,
-    sight: &Sight<'_>,
+    sight: &Sight<'_, impl Texts>,
     scratch: &mut Scratch,
 ) -> Result<Option<ModuleId>, ObjectError> {
     held(objects, thread, |snapshot| innermost(sight, snapshot, scratch).map(|(module, _)| module))
@@ -162,7 +146,7 @@ pub struct Entrance {
 pub fn entrances(
     objects: &mut Objects,
     thread: &Thread,
-    sight: &Sight<'_>,
+    sight: &Sight<'_, impl Texts>,
     scratch: &mut Scratch,
 ) -> Result<Option<Vec<Entrance, ENTRANCES_MAX>>, ObjectError> {
     raised(objects, |objects| {
@@ -202,7 +186,7 @@ pub struct Return {
 pub fn way_out(
     objects: &mut Objects,
     thread: &Thread,
-    sight: &Sight<'_>,
+    sight: &Sight<'_, impl Texts>,
     module: &Module,
     scratch: &mut Scratch,
 ) -> Result<Option<Return>, ObjectError> {
@@ -233,7 +217,7 @@ pub fn way_out(
 pub fn methods_agree(
     objects: &mut Objects,
     threads: &[Thread],
-    sight: &Sight<'_>,
+    sight: &Sight<'_, impl Texts>,
     scratch: &mut Scratch,
 ) -> Result<bool, ObjectError> {
     raised(objects, |objects| {
@@ -279,7 +263,7 @@ fn held<T>(
 /// The symbol through which a thread came into a module that it is inside of; `None` where it is not inside, and
 /// `Some(None)` where nothing tells the symbol.
 fn inside_of(
-    sight: &Sight<'_>,
+    sight: &Sight<'_, impl Texts>,
     snapshot: &Snapshot<'_, View>,
     module: &Module,
     scratch: &mut Scratch,
@@ -290,7 +274,7 @@ fn inside_of(
 }
 
 fn innermost(
-    sight: &Sight<'_>,
+    sight: &Sight<'_, impl Texts>,
     snapshot: &Snapshot<'_, View>,
     scratch: &mut Scratch,
 ) -> Option<(ModuleId, Option<SymbolId>)> {

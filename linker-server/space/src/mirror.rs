@@ -9,6 +9,7 @@ use crate::objects::PAGE_SIZE;
 use crate::vspace::{Pages, mirror};
 use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use linker_unwind::Hull;
 use strata_protocol::domain::{CommandPage, ThreadBlock};
 
 /// Pages of the link domain as the linker server sees them.
@@ -45,15 +46,20 @@ impl View {
 
     /// Whether `size` bytes at `at` are in view.
     #[must_use]
+    #[inline]
     pub fn contains(self, at: u64, size: u64) -> bool {
-        at >= self.at && at.checked_add(size).is_some_and(|end| end <= self.at + self.size)
+        // What lies below wraps and is beyond every view.
+        let into = at.wrapping_sub(self.at);
+        into <= self.size && self.size - into >= size
     }
 
     /// The 32-bit word at `at`; none when it is out of view or not aligned.
     #[must_use]
+    #[inline]
     pub fn word32(self, at: u64) -> Option<&'static AtomicU32> {
-        let pointer =
-            (self.contains(at, 4) && at.is_multiple_of(4)).then_some(mirror(at) as *const AtomicU32)?;
+        // A view consists of pages: an aligned word that begins in it ends in it.
+        let inside = at.wrapping_sub(self.at) < self.size && at.is_multiple_of(4);
+        let pointer = inside.then_some(mirror(at) as *const AtomicU32)?;
         // SAFETY: the word is aligned and lies in pages that are mapped for as long as this view is
         // used (`View::of`); it is only ever reached through atomics.
         Some(unsafe { &*pointer })
@@ -125,6 +131,14 @@ impl View {
 impl linker_unwind::Memory for View {
     fn word(&self, at: u64) -> Option<u64> {
         Some(self.word64(at)?.load(Ordering::Relaxed))
+    }
+
+    fn any_in(&self, range: Range<u64>, hull: Hull) -> bool {
+        // Eight at a time: one branch for all of them.
+        let within = |word: &AtomicU64| hull.contains(word.load(Ordering::Relaxed));
+        let (eights, rest) = self.words64(range).as_chunks::<8>();
+        let in_eight = |eight: &[AtomicU64; 8]| eight.iter().fold(false, |any, word| any | within(word));
+        eights.iter().any(in_eight) || rest.iter().any(within)
     }
 
     fn words(&self, range: Range<u64>) -> impl Iterator<Item = u64> {

@@ -14,14 +14,30 @@ use crate::vspace::{VSpaces, mirror, unify};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU32, Ordering};
 use heapless::Vec;
-use linker_core::{Refused, TextSpace, Va};
+use linker_core::{Mismatch, Refused, TextSpace, Va};
+use linker_unwind::Tables;
 
 /// Runs of touched lines that are collected before they are published.
 const RUNS_MAX: usize = 64;
 /// Runs, the latest ones, that a line may become a part of.
 const RUNS_NEAR: usize = 4;
-/// Pieces of text: of the base image, linker-owned, and of each module.
-pub const TEXTS_MAX: usize = 48;
+
+/// Which text stands at an address. It costs the same whatever else is loaded.
+pub trait Texts {
+    /// The text of the base image or of a module that has the instruction at an address.
+    fn owned(&self, at: u64) -> Option<TextOf<'_>>;
+    /// Any text that may be patched: linker-owned text as well.
+    fn patched(&self, at: u64) -> Option<View>;
+}
+
+/// The text of one module, or of the base image.
+#[derive(Clone, Copy, Debug)]
+pub struct TextOf<'a> {
+    /// Its words.
+    pub text: View,
+    /// Its unwind tables.
+    pub tables: Option<Tables<'a>>,
+}
 
 /// A run of touched lines within one page.
 #[derive(Clone, Copy)]
@@ -31,10 +47,10 @@ struct Run {
 }
 
 /// All text of a link domain, for the length of one commit.
-pub struct Text<'a> {
+pub struct Text<'a, T> {
     objects: &'a mut Objects,
     spaces: VSpaces,
-    texts: &'a [View],
+    texts: T,
     threads: &'a [Thread],
     /// The view of the last word: the next one is nearly always in it.
     near: Cell<View>,
@@ -43,14 +59,9 @@ pub struct Text<'a> {
     line: u64,
 }
 
-impl<'a> Text<'a> {
-    /// The text in these views, which these threads may execute.
-    pub const fn new(
-        objects: &'a mut Objects,
-        spaces: VSpaces,
-        texts: &'a [View],
-        threads: &'a [Thread],
-    ) -> Self {
+impl<'a, T: Texts> Text<'a, T> {
+    /// This text, which these threads may execute.
+    pub const fn new(objects: &'a mut Objects, spaces: VSpaces, texts: T, threads: &'a [Thread]) -> Self {
         Self {
             objects,
             spaces,
@@ -62,16 +73,19 @@ impl<'a> Text<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn word(&self, at: Va) -> Option<&'static AtomicU32> {
-        self.near.get().word32(at.0).or_else(|| {
-            let view = self.texts.iter().copied().find(|view| view.contains(at.0, 4))?;
-            self.near.set(view);
-            view.word32(at.0)
-        })
+        self.near.get().word32(at.0).or_else(|| self.word_elsewhere(at))
     }
 
-    #[inline]
+    #[inline(never)]
+    fn word_elsewhere(&self, at: Va) -> Option<&'static AtomicU32> {
+        let view = self.texts.patched(at.0)?;
+        self.near.set(view);
+        view.word32(at.0)
+    }
+
+    #[inline(always)]
     fn touch(&mut self, at: u64) {
         let start = at & !(LINE_SIZE - 1);
         if start != self.line {
@@ -79,6 +93,7 @@ impl<'a> Text<'a> {
         }
     }
 
+    #[inline(never)]
     fn touch_line(&mut self, start: u64) {
         self.line = start;
         let end = start + LINE_SIZE;
@@ -98,9 +113,23 @@ impl<'a> Text<'a> {
     }
 }
 
-impl TextSpace for Text<'_> {
+impl<T: Texts> TextSpace for Text<'_, T> {
+    #[inline(always)]
     fn read(&self, at: Va) -> Option<u32> {
         Some(self.word(at)?.load(Ordering::Relaxed))
+    }
+
+    // A relink consists of this.
+    #[inline(always)]
+    fn replace(&mut self, at: Va, old: u32, new: u32) -> Result<(), Mismatch> {
+        let word = self.word(at).ok_or(Mismatch::Found(None))?;
+        let found = word.load(Ordering::Relaxed);
+        if found != old {
+            return Err(Mismatch::Found(Some(found)));
+        }
+        word.store(new, Ordering::Relaxed);
+        self.touch(at.0);
+        Ok(())
     }
 
     fn write(&mut self, at: Va, bits: u32) -> Result<(), Refused> {

@@ -32,10 +32,33 @@ pub struct Record {
     pub gate: u64,
 }
 
+/// Numbers that may be return addresses into a piece of text: from the start, so many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hull {
+    /// The first.
+    pub start: u64,
+    /// How many follow it.
+    pub size: u64,
+}
+
+impl Hull {
+    /// Whether a number is one of them.
+    #[must_use]
+    #[inline]
+    pub const fn contains(self, word: u64) -> bool {
+        word.wrapping_sub(self.start) <= self.size
+    }
+}
+
 /// Words of memory, by address.
 pub trait Memory {
     /// The 64-bit word at an address that is a multiple of 8; none where the memory is not known.
     fn word(&self, at: u64) -> Option<u64>;
+
+    /// Whether a word of a range that begins on a multiple of 8 is one of these; what is not known is left out.
+    fn any_in(&self, range: Range<u64>, hull: Hull) -> bool {
+        self.words(range).any(|word| hull.contains(word))
+    }
 
     /// The words of a range that begins on a multiple of 8, the lowest first; what is not known is left out.
     fn words(&self, range: Range<u64>) -> impl Iterator<Item = u64> {

@@ -35,7 +35,7 @@ pub mod walk;
 mod instruction;
 
 pub use exact::Scratch;
-pub use frame::{Code, Frame, Memory, Place, Record, Registers, Snapshot};
+pub use frame::{Code, Frame, Hull, Memory, Place, Record, Registers, Snapshot};
 pub use recover::{Exit, exit};
 pub use tables::{Function, Row, Rule, Tables};
 pub use verdict::{Inside, Method, Watched, verdict};

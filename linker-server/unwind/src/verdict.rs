@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use crate::exact::Scratch;
-use crate::frame::{Code, Memory, Snapshot};
+use crate::frame::{Code, Hull, Memory, Snapshot};
 use crate::scan;
 use crate::walk::{End, Walk};
 
@@ -54,7 +54,15 @@ pub fn scanned<M: Memory>(snapshot: &Snapshot<'_, M>, watched: &impl Watched) ->
     let hull = watched.hull();
     // A return address stands one instruction behind its call.
     let size = hull.end.saturating_sub(hull.start).saturating_add(3);
-    scan::words(snapshot).any(|word| word.wrapping_sub(hull.start) <= size && watched.returns_into(word))
+    let hull = Hull { start: hull.start, size };
+    let names_it = |word: u64| hull.contains(word) && watched.returns_into(word);
+    let registers = &snapshot.registers;
+    let in_registers = names_it(registers.pc) || registers.x.iter().any(|word| names_it(*word));
+    // Nearly all words are told by the hull alone, and most of a look is spent on them.
+    let stack = snapshot.stack_from(registers.sp);
+    in_registers
+        || snapshot.memory.any_in(stack, hull) && scan::stack(snapshot, registers.sp).any(names_it)
+        || scan::records(snapshot).any(names_it)
 }
 
 /// What the walk alone says: a frame inside with its caller, or where it was lost.

@@ -43,6 +43,12 @@ impl<M: Machine> Kernel<M> {
         self.m.load(buffer + BUFFER_MSG + index * 8)
     }
 
+    /// Sets a word of a buffer's message: `index` is below [`MESSAGE_WORDS_MAX`].
+    #[inline(always)]
+    pub(crate) fn set_buffer_word(&mut self, buffer: u64, index: u64, value: u64) {
+        self.m.store(buffer + BUFFER_MSG + index * 8, value);
+    }
+
     /// Sets message word `index` of a thread; false if it has no place for it.
     #[inline(always)]
     pub(crate) fn set_message_word(&mut self, tcb: Tcb, buffer: Option<u64>, index: u64, value: u64) -> bool {
@@ -51,7 +57,7 @@ impl<M: Machine> Kernel<M> {
         } else if let Some(buffer) = buffer
             && index < MESSAGE_WORDS_MAX as u64
         {
-            self.m.store(buffer + BUFFER_MSG + index * 8, value);
+            self.set_buffer_word(buffer, index, value);
         } else {
             return false;
         }

@@ -140,15 +140,22 @@ impl<M: Machine> Kernel<M> {
         if !inv.call {
             return DONE;
         }
-        let buffer = self.buffer(inv.tcb, true);
-        let mut words = 0;
-        for (&reg, i) in USER_CONTEXT.iter().zip(0..count) {
+        // The first words go to registers, the others lie in a row.
+        let (first, rest) = USER_CONTEXT.split_at(FAST_MESSAGE_REGISTERS);
+        for (&reg, i) in first.iter().zip(0..count) {
             let value = self.reg(tcb, reg);
-            if !self.set_message_word(inv.tcb, buffer, i, value) {
-                break;
-            }
-            words = i + 1;
+            self.set_message_word(inv.tcb, None, i, value);
         }
+        let words = match self.buffer(inv.tcb, true) {
+            Some(buffer) => {
+                for (&reg, i) in rest.iter().zip(FAST_MESSAGE_REGISTERS as u64..count) {
+                    let value = self.reg(tcb, reg);
+                    self.set_buffer_word(buffer, i, value);
+                }
+                count
+            }
+            None => count.min(FAST_MESSAGE_REGISTERS as u64),
+        };
         Ok(Outcome::Done { words })
     }
 

@@ -30,6 +30,8 @@ pub struct BootArgs {
     pub reset: bool,
     /// How often a case that can go on for ever does what it does; 0: as often as it likes.
     pub cycles: u32,
+    /// The most driver servers that a link domain starts with; 0: all of its base image.
+    pub servers: u32,
 }
 
 /// A word that makes no sense.
@@ -71,6 +73,9 @@ impl BootArgs {
             ("cycles", number) => {
                 self.cycles = number.parse().map_err(|_| BootArgsError::Value(word))?;
             }
+            ("servers", number) => {
+                self.servers = number.parse().map_err(|_| BootArgsError::Value(word))?;
+            }
             ("host" | "log" | "case" | "reset", _) => return Err(BootArgsError::Value(word)),
             _ => return Err(BootArgsError::Unknown(word)),
         }
@@ -90,13 +95,14 @@ mod tests {
 
     #[test]
     fn all_words_are_understood() {
-        let (args, complaints) =
-            parse(" host=1  log=debug case=r06_middle_removal seed=42 cycles=7 reset=1 reset_after=9");
+        let (args, complaints) = parse(
+            " host=1  log=debug case=r06_middle_removal seed=42 cycles=7 servers=3 reset=1 reset_after=9",
+        );
         assert_eq!(complaints, 0);
         assert!(args.host && args.reset);
         assert_eq!(args.log, Sink::Debug);
         assert_eq!(args.case.as_deref(), Some("r06_middle_removal"));
-        assert_eq!((args.seed, args.cycles), (42, 7));
+        assert_eq!((args.seed, args.cycles, args.servers), (42, 7, 3));
     }
 
     #[test]

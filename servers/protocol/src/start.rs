@@ -123,8 +123,8 @@ pub struct StartInfo {
     pub cores: u32,
     /// How often a case that can go on for ever does what it does; 0: as often as it likes.
     pub cycles: u32,
-    /// Unused, zero.
-    pub reserved: u32,
+    /// The most driver servers that a link domain starts with; 0: all of its base image.
+    pub servers: u32,
     /// The case that the test agent runs, padded with zeros.
     pub case: [u8; 96],
     /// Regions; unused ones at the end.

@@ -125,7 +125,7 @@ impl Wiring<'_> {
             },
             cores,
             cycles: self.args.cycles,
-            reserved: 0,
+            servers: self.args.servers,
             case,
             regions: [Region::default(); REGIONS_MAX],
             grants: [Grant::default(); GRANTS_MAX],

@@ -441,6 +441,7 @@ impl seL4_IPCBuffer {
     }
 
     /// Reads the first `count` registers of another thread.
+    #[inline]
     pub fn seL4_TCB_ReadRegisters(
         &mut self,
         service: seL4_TCB,
@@ -453,9 +454,15 @@ impl seL4_IPCBuffer {
         let error = self.invoke(service, label::TCB_READ_REGISTERS, &[flags, count], &[]);
         if error == seL4_Error::seL4_NoError {
             let count = usize::try_from(count).unwrap_or(USER_CONTEXT_WORDS).min(USER_CONTEXT_WORDS);
-            let mut words = regs.to_words();
-            words[..count].copy_from_slice(&self.msg[..count]);
-            *regs = seL4_UserContext::from_words(&words);
+            match self.msg.first_chunk::<USER_CONTEXT_WORDS>().filter(|_| count == USER_CONTEXT_WORDS) {
+                // All of them, which is what most ask for: nothing of what was there is kept.
+                Some(words) => *regs = seL4_UserContext::from_words(words),
+                None => {
+                    let mut words = regs.to_words();
+                    words[..count].copy_from_slice(&self.msg[..count]);
+                    *regs = seL4_UserContext::from_words(&words);
+                }
+            }
         }
         error
     }

@@ -5,9 +5,10 @@
 
 use strata_protocol::Text;
 use strata_protocol::driver::bench;
+use strata_runtime::clock;
 
 use super::bench::{UNIT, load_unload, milli_instructions, per_round, relocations, rounded};
-use crate::agent::Agent;
+use crate::agent::{Agent, DRAIN_MS};
 use crate::case::{BENCH, Outcome, case, ensure, ensure_eq, fail};
 use crate::report::{figure, note};
 
@@ -37,6 +38,34 @@ case!(
         memory(agent)
     }
 );
+
+case!(
+    /// What an unload takes with as many driver servers as there are: `./x bench linker` boots with different numbers of
+    /// them (goal G11).
+    120, BENCH, fn bench_quiesce(agent) {
+        // Beside a module of the same size, as above. One symbol of it blocks: its entry is counted.
+        agent.load(NEIGHBOUR)?;
+        let (_, direct) = load_unload(agent, "bench_layer")?;
+        let counted = unload_of(agent, "thin_wait", "thin_again")?;
+        agent.unload(NEIGHBOUR)?;
+        figure("linker.quiesce.direct", milli_instructions(direct), UNIT);
+        figure("linker.quiesce.counted", milli_instructions(counted), UNIT);
+        Ok(())
+    }
+);
+
+/// Ticks of one unload of a module that is loaded under another name: the least of a few.
+fn unload_of(agent: &mut Agent, module: &str, name: &str) -> Outcome<u64> {
+    let mut least = u64::MAX;
+    for _ in 0..5 {
+        ensure_eq!(agent.try_load_as(module, name)?, Ok(()), "load of {name}");
+        let start = clock::ticks();
+        let unloaded = agent.try_unload(name, DRAIN_MS)?;
+        least = least.min(clock::ticks() - start);
+        ensure_eq!(unloaded, Ok(()), "unload of {name}");
+    }
+    Ok(least)
+}
 
 fn growth_with_relocations(agent: &mut Agent) -> Outcome {
     let few = relocations(agent.archived("relocs_small")?);
@@ -107,15 +136,26 @@ fn growth_with_sites(agent: &mut Agent) -> Outcome {
     agent.unload("sites_1")?;
     law("linker.law.load_by_sites", loads);
     law("linker.law.unload_by_sites", unloads);
-    for (module, name) in [("many_sites", "linker.relink.per_site"), ("far_sites", "linker.relink.per_page")]
-    {
+    let (mut slopes, mut fixed) = ([0; 2], 0);
+    for (slope, module) in slopes.iter_mut().zip(["many_sites", "far_sites"]) {
         agent.load(module)?;
         let sites = agent.stat(module)?[0];
-        let (with, _) = load_unload(agent, "pass_a")?;
+        let (once, _) = load_unload(agent, "pass_a")?;
+        ensure_eq!(agent.try_load_as(module, "again")?, Ok(()), "a second load of {module}");
+        let (twice, _) = load_unload(agent, "pass_a")?;
+        agent.unload("again")?;
         agent.unload(module)?;
-        ensure!(with > without, "{sites} sites more cost nothing: {with} and {without} ticks");
-        figure(name, milli_instructions(with - without) / sites, UNIT);
+        ensure!(
+            twice > once && once > without,
+            "{sites} sites more cost nothing: {without}, {once}, {twice} ticks"
+        );
+        *slope = milli_instructions(twice - once) / sites;
+        // What the first ones cost beyond the slope.
+        fixed = fixed.max((once - without).saturating_sub(twice - once));
     }
+    figure("linker.relink.per_site", slopes[0], UNIT);
+    figure("linker.relink.per_page", slopes[1], UNIT);
+    figure("linker.relink.fixed", milli_instructions(fixed), UNIT);
     Ok(())
 }
 
