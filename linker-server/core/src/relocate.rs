@@ -8,7 +8,7 @@
 
 use aarch64_reloc::RelocError;
 use kmod::{Object, Relocation, SectionKind, Target};
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
 use crate::branch::Va;
 use crate::layout::Layout;
@@ -31,7 +31,7 @@ pub fn relocate(
 ) -> Result<(), PlanError> {
     bytes.fill(0);
     for kind in SectionKind::ALL {
-        let bytes = copy_section(object, layout, kind, bytes)?;
+        let mut place = Place::new(kind, copy_section(object, layout, kind, bytes)?);
         let start = layout.section(kind);
         for relocation in object.relocations(kind) {
             let relocation = relocation.map_err(PlanError::Image)?;
@@ -45,7 +45,7 @@ pub fn relocate(
                 Target::Super(index) => each(outside(Referent::Super(index)))?,
                 Target::Import(index) => each(outside(Referent::Import(index)))?,
             };
-            put(&relocation, at, value, bytes).map_err(|error| PlanError::Field(at, error))?;
+            place.put(&relocation, at, value).map_err(|error| PlanError::Field(at, error))?;
         }
     }
     Ok(())
@@ -79,22 +79,48 @@ fn copy_section<'b>(
     Ok(place)
 }
 
-/// Writes one field.
-#[inline(always)]
-fn put(relocation: &Relocation, at: Va, value: Va, section: &mut [u8]) -> Result<(), RelocError> {
-    let Relocation { offset, kind, instruction, .. } = *relocation;
-    let truncated = RelocError::Truncated(kind, at.0);
-    let field = usize::try_from(offset).ok().and_then(|offset| section.get_mut(offset..)).ok_or(truncated)?;
-    let new = kind.insert(at.0, value.0, instruction.into())?.to_le_bytes();
-    let [a, b, c, d, ..] = new;
-    if kind.is_instruction() {
-        let field = field.get_mut(..4).ok_or(truncated)?;
-        let field = u32::mut_from_bytes(field).map_err(|_| RelocError::MisalignedPlace(kind, at.0))?;
-        *field = u32::from_le_bytes([a, b, c, d]).to_le();
-    } else if kind.width() == 8 {
-        *field.first_chunk_mut().ok_or(truncated)? = new;
-    } else {
-        *field.first_chunk_mut().ok_or(truncated)? = [a, b, c, d];
+/// The bytes of one section at their place.
+enum Place<'b> {
+    /// `.text`, on a multiple of four.
+    Instructions(&'b mut [u32]),
+    /// Any other.
+    Bytes(&'b mut [u8]),
+}
+
+impl<'b> Place<'b> {
+    fn new(kind: SectionKind, bytes: &'b mut [u8]) -> Self {
+        let words = bytes.as_ptr().addr().is_multiple_of(4) && bytes.len().is_multiple_of(4);
+        if kind == SectionKind::Text && words {
+            Self::Instructions(<[u32]>::mut_from_bytes(bytes).unwrap_or_default())
+        } else {
+            Self::Bytes(bytes)
+        }
     }
-    Ok(())
+
+    /// Writes one field.
+    #[inline(always)]
+    fn put(&mut self, relocation: &Relocation, at: Va, value: Va) -> Result<(), RelocError> {
+        let Relocation { offset, kind, instruction, .. } = *relocation;
+        let truncated = RelocError::Truncated(kind, at.0);
+        let new = kind.insert(at.0, value.0, instruction.into())?.to_le_bytes();
+        let [a, b, c, d, ..] = new;
+        let bytes = match self {
+            Self::Instructions(words) if kind.is_instruction() => {
+                let word = usize::try_from(offset / 4).ok().and_then(|index| words.get_mut(index));
+                *word.ok_or(truncated)? = u32::from_le_bytes([a, b, c, d]).to_le();
+                return Ok(());
+            }
+            _ if kind.is_instruction() => return Err(RelocError::MisalignedPlace(kind, at.0)),
+            Self::Instructions(words) => words.as_mut_bytes(),
+            Self::Bytes(bytes) => bytes,
+        };
+        let field =
+            usize::try_from(offset).ok().and_then(|offset| bytes.get_mut(offset..)).ok_or(truncated)?;
+        if kind.width() == 8 {
+            *field.first_chunk_mut().ok_or(truncated)? = new;
+        } else {
+            *field.first_chunk_mut().ok_or(truncated)? = [a, b, c, d];
+        }
+        Ok(())
+    }
 }

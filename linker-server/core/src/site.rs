@@ -167,7 +167,8 @@ impl SiteTable {
     ) -> impl Iterator<Item = &'a CallSite> {
         let mut number = first;
         core::iter::from_fn(move || {
-            let entry = &self.entries[usize::from(number.checked_sub(1)?)];
+            // None of the entries is that of number 0: the list has ended.
+            let entry = self.entries.get(usize::from(number).wrapping_sub(1))?;
             number = next(entry);
             Some(&entry.site)
         })

@@ -37,6 +37,8 @@ struct Relocations<'o, 'a> {
     object: &'o Object<'a>,
     section: SectionKind,
     loaded: Loaded<'a>,
+    /// The instructions of `.text`, which lie on multiples of four where the file does; empty elsewhere.
+    instructions: &'a [u32],
     index: usize,
     /// Fields before this offset are taken.
     free: u64,
@@ -66,7 +68,8 @@ impl ExactSizeIterator for Relocations<'_, '_> {}
 impl Relocations<'_, '_> {
     #[inline(always)]
     fn read<E: From<ParseError>>(&self, bytes: &Words) -> Result<Relocation, E> {
-        self.object.read(self.section, &self.loaded, self.index, bytes, self.free)
+        let Self { object, section, loaded, instructions, index, free } = self;
+        object.read(*section, loaded, instructions, *index, bytes, *free)
     }
 
     /// Says which rule does not hold.
@@ -104,7 +107,10 @@ impl Object<'_> {
         &self,
         section: SectionKind,
     ) -> impl ExactSizeIterator<Item = Result<Relocation, ParseError>> {
-        Relocations { object: self, section, loaded: self.loaded(section), index: 0, free: 0 }
+        let loaded = self.loaded(section);
+        let text = if section == SectionKind::Text { loaded.bytes } else { &[] };
+        let instructions = <[u32]>::ref_from_bytes(text).unwrap_or_default();
+        Relocations { object: self, section, loaded, instructions, index: 0, free: 0 }
     }
 
     /// Reads and checks one entry; fields before `free` are taken.
@@ -113,6 +119,7 @@ impl Object<'_> {
         &self,
         section: SectionKind,
         loaded: &Loaded<'_>,
+        instructions: &[u32],
         index: usize,
         bytes: &Words,
         free: u64,
@@ -126,8 +133,11 @@ impl Object<'_> {
         if entry.offset < free {
             return Err(ParseError::RelocationOrder(section, index).into());
         }
-        let instruction =
-            if kind.is_instruction() { read_instruction(section, loaded, index, entry, kind)? } else { 0 };
+        let instruction = if kind.is_instruction() {
+            read_instruction(section, instructions, index, entry, kind)?
+        } else {
+            0
+        };
         let target = self.target(section, index, entry)?;
         check_target(loaded, section, index, kind, target)?;
         Ok(Relocation { offset: entry.offset, kind, target, instruction })
@@ -158,11 +168,11 @@ impl Object<'_> {
             .kind_of(symbol.section)
             .filter(|kind| *kind != SectionKind::EhFrame)
             .ok_or(ParseError::RelocationNotLoaded(section, index))?;
-        let offset = symbol
-            .value
-            .checked_add_signed(entry.addend)
-            .filter(|&offset| offset <= self.size_of(kind))
-            .ok_or(ParseError::TargetOutOfSection(section, index))?;
+        // A symbol of such a section lies in it, or the image is refused: a sum that wraps is beyond every section.
+        let offset = symbol.value.wrapping_add_signed(entry.addend);
+        if offset > self.size_of(kind) {
+            return Err(ParseError::TargetOutOfSection(section, index).into());
+        }
         Ok(Target::Section(kind, offset))
     }
 }
@@ -171,7 +181,7 @@ impl Object<'_> {
 #[inline(always)]
 fn read_instruction<E: From<ParseError>>(
     section: SectionKind,
-    loaded: &Loaded<'_>,
+    instructions: &[u32],
     index: usize,
     entry: RelaEntry,
     kind: RelocKind,
@@ -182,10 +192,9 @@ fn read_instruction<E: From<ParseError>>(
     if !entry.offset.is_multiple_of(4) {
         return Err(ParseError::InstructionMisaligned(section, index).into());
     }
-    let bytes = usize::try_from(entry.offset).ok().and_then(|start| loaded.bytes.get(start..)?.get(..4));
-    let bytes = bytes.ok_or(ParseError::RelocationOutOfSection(section, index))?;
-    let word = u32::ref_from_bytes(bytes).map_err(|_| ParseError::InstructionMisaligned(section, index))?;
-    let word = u32::from_le(*word);
+    let place = usize::try_from(entry.offset / 4).ok();
+    let word = place.and_then(|place| instructions.get(place));
+    let word = u32::from_le(*word.ok_or(ParseError::InstructionMisaligned(section, index))?);
     if kind.accepts(word) { Ok(word) } else { Err(ParseError::WrongInstruction(section, index).into()) }
 }
 

@@ -20,7 +20,7 @@ use linker_unwind::Tables;
 /// Runs of touched lines that are collected before they are published.
 const RUNS_MAX: usize = 64;
 /// Runs, the latest ones, that a line may become a part of.
-const RUNS_NEAR: usize = 4;
+const RUNS_NEAR: usize = 2;
 
 /// Which text stands at an address. It costs the same whatever else is loaded.
 pub trait Texts {

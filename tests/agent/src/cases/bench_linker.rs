@@ -104,57 +104,61 @@ fn law(name: &str, [first, second, third]: [u64; 3]) {
 }
 
 fn growth_with_modules(agent: &mut Agent) -> Outcome {
-    let (load, unload) = load_unload(agent, "bench_layer")?;
-    let (mut loads, mut unloads) = ([load; 3], [unload; 3]);
-    for half in 0..2 {
-        for other in half * OTHERS / 2..(half + 1) * OTHERS / 2 {
+    // The slope between numbers that leave the same hole in memory: without others, memory is split for the first.
+    let (mut loads, mut unloads) = ([0; 3], [0; 3]);
+    let mut others = 0..OTHERS;
+    for (load, unload) in loads.iter_mut().zip(&mut unloads) {
+        let more = if others.start == 0 { OTHERS / 2 } else { OTHERS / 4 };
+        for other in others.by_ref().take(usize::try_from(more).unwrap_or(usize::MAX)) {
             let name = Text::<31>::format(format_args!("other_{other}"));
             ensure_eq!(agent.try_load_as("relocs_small", &name)?, Ok(()), "load of {name}");
         }
-        let (beside, unload_beside) = load_unload(agent, "bench_layer")?;
-        let next = if half == 0 { 1 } else { 2 };
-        (loads[next], unloads[next]) = (beside, unload_beside);
+        (*load, *unload) = load_unload(agent, "bench_layer")?;
     }
     for other in 0..OTHERS {
         agent.unload(&Text::<31>::format(format_args!("other_{other}")))?;
     }
-    let per_module = |ticks: [u64; 3]| milli_instructions(ticks[2].saturating_sub(ticks[0])) / OTHERS;
+    let per_module = |ticks: [u64; 3]| milli_instructions(ticks[2].saturating_sub(ticks[0])) / (OTHERS / 2);
     figure("linker.load.per_module", per_module(loads), UNIT);
     figure("linker.unload.per_module", per_module(unloads), UNIT);
     law("linker.law.load_by_modules", loads);
     Ok(())
 }
 
+/// Copies of a module with call sites that are loaded at the second size, and again as many at the third: in pairs, so
+/// that the memory that is left is split in the same way.
+const COPIES: usize = 2;
+
 fn growth_with_sites(agent: &mut Agent) -> Outcome {
-    let (without, without_back) = load_unload(agent, "pass_a")?;
-    let (mut loads, mut unloads) = ([without; 3], [without_back; 3]);
-    for (copy, name) in [(1, "sites_1"), (2, "sites_2")] {
-        ensure_eq!(agent.try_load_as("many_sites", name)?, Ok(()), "load of {name}");
-        (loads[copy], unloads[copy]) = load_unload(agent, "pass_a")?;
-    }
-    agent.unload("sites_2")?;
-    agent.unload("sites_1")?;
-    law("linker.law.load_by_sites", loads);
-    law("linker.law.unload_by_sites", unloads);
-    let (mut slopes, mut fixed) = ([0; 2], 0);
-    for (slope, module) in slopes.iter_mut().zip(["many_sites", "far_sites"]) {
-        agent.load(module)?;
-        let sites = agent.stat(module)?[0];
-        let (once, _) = load_unload(agent, "pass_a")?;
-        ensure_eq!(agent.try_load_as(module, "again")?, Ok(()), "a second load of {module}");
-        let (twice, _) = load_unload(agent, "pass_a")?;
-        agent.unload("again")?;
-        agent.unload(module)?;
+    let mut fixed = 0;
+    for (module, name, laws) in
+        [("many_sites", "linker.relink.per_site", true), ("far_sites", "linker.relink.per_page", false)]
+    {
+        let (without, without_back) = load_unload(agent, "pass_a")?;
+        let (mut loads, mut unloads) = ([without; 3], [without_back; 3]);
+        let copy = |number: usize| Text::<31>::format(format_args!("copy_{number}"));
+        for size in 1..3 {
+            for number in (size - 1) * COPIES..size * COPIES {
+                ensure_eq!(agent.try_load_as(module, &copy(number))?, Ok(()), "a copy of {module}");
+            }
+            (loads[size], unloads[size]) = load_unload(agent, "pass_a")?;
+        }
+        let sites = agent.stat(&copy(0))?[0] * COPIES as u64;
+        for number in 0..2 * COPIES {
+            agent.unload(&copy(number))?;
+        }
         ensure!(
-            twice > once && once > without,
-            "{sites} sites more cost nothing: {without}, {once}, {twice} ticks"
+            loads[2] > loads[1] && loads[1] > loads[0],
+            "{sites} sites more cost nothing: {loads:?} ticks"
         );
-        *slope = milli_instructions(twice - once) / sites;
-        // What the first ones cost beyond the slope.
-        fixed = fixed.max((once - without).saturating_sub(twice - once));
+        figure(name, milli_instructions(loads[2] - loads[1]) / sites, UNIT);
+        if laws {
+            law("linker.law.load_by_sites", loads);
+            law("linker.law.unload_by_sites", unloads);
+            // What the first ones cost beyond the slope.
+            fixed = (loads[1] - loads[0]).saturating_sub(loads[2] - loads[1]);
+        }
     }
-    figure("linker.relink.per_site", slopes[0], UNIT);
-    figure("linker.relink.per_page", slopes[1], UNIT);
     figure("linker.relink.fixed", milli_instructions(fixed), UNIT);
     Ok(())
 }
