@@ -47,7 +47,10 @@ mod tests {
                 assert!(!board.ram.iter().any(|ram| inside(ram, device.registers.start)), "{}", device.name);
             }
             assert!(board.device(board.specimen.device).is_some() && board.device("uart").is_some());
-            assert!(board::has(board, "hole") && !board::has(board, "hol"));
+            assert_eq!(board::device(board, "hole").name, "hole");
+            let uart = board::of_kind(board, &["nothing", "arm,pl011"]);
+            assert_eq!(uart.map(|uart| uart.name), Some("uart"));
+            assert!(board::of_kind(board, &["arm,pl01"]).is_none());
             assert_eq!(board.device("uart").map(|uart| uart.registers), Some(board.console.registers));
         }
     }

@@ -34,6 +34,16 @@ pub struct Device {
     pub registers: Region,
     /// Its interrupt, as the kernel numbers it: see [`InterruptController`].
     pub irq: Option<u32>,
+    /// The clock that it divides its own speeds from, in hertz, at its fastest; 0 where nobody needs to know.
+    pub clock_hz: u32,
+}
+
+impl Device {
+    /// The same device with this clock.
+    #[must_use]
+    pub const fn clocked(self, clock_hz: u32) -> Self {
+        Self { clock_hz, ..self }
+    }
 }
 
 /// An interrupt controller, with the registers that are the kernel's alone.
@@ -110,7 +120,7 @@ pub struct Console {
     pub baud: u32,
 }
 
-/// A register that the kernel changes before it uses the console: the pins that lead to it.
+/// A register that the kernel changes before it uses the console: pins that lead to the console and to buses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Change {
     /// Where it is.
@@ -213,17 +223,18 @@ pub const fn device(board: &Board, name: &str) -> &'static Device {
     &board.devices[i]
 }
 
-/// Whether a board has a device of this name, for constants.
+/// The first device of one of these kinds, as device trees call them, for constants.
 #[must_use]
-pub const fn has(board: &Board, name: &str) -> bool {
+pub const fn of_kind(board: &Board, kinds: &[&str]) -> Option<&'static Device> {
     let mut i = 0;
-    while i < board.devices.len() {
-        if is_same(board.devices[i].name, name) {
-            return true;
+    while i < board.devices.len() * kinds.len() {
+        let device = &board.devices[i / kinds.len()];
+        if is_same(device.compatible, kinds[i % kinds.len()]) {
+            return Some(device);
         }
         i += 1;
     }
-    false
+    None
 }
 
 /// Whether two texts are equal, for constants.

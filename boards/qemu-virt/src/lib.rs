@@ -8,7 +8,7 @@ const UART: Region = Region::new(0x0900_0000, 0x1000);
 const DISTRIBUTOR: Region = Region::new(0x0800_0000, 0x1_0000);
 
 const fn device(name: &'static str, compatible: &'static str, start: u64, irq: Option<u32>) -> Device {
-    Device { name, compatible, registers: Region::new(start, 0x1000), irq }
+    Device { name, compatible, registers: Region::new(start, 0x1000), irq, clock_hz: 0 }
 }
 
 /// QEMU `-M virt` with a GICv2 or a GICv3: the device tree says which.

@@ -11,6 +11,9 @@ use board::{Board, Card, Change, Console, Device, InterruptController, Region, R
 const PERIPHERALS: u64 = 0x3f00_0000;
 const UART: Region = Region::new(PERIPHERALS + 0x20_1000, 0x1000);
 
+/// The core clock, which `enable_uart=1` fixes: Raspberry Pi documentation, config.txt.
+const CORE_HZ: u32 = 250_000_000;
+
 /// The PL011 on the header's pins at a known clock, and our own device tree.
 const CONFIG: &str = "\
 arm_64bit=1
@@ -21,7 +24,7 @@ init_uart_clock=48000000
 ";
 
 const fn device(name: &'static str, compatible: &'static str, start: u64, irq: Option<u32>) -> Device {
-    Device { name, compatible, registers: Region::new(start, 0x1000), irq }
+    Device { name, compatible, registers: Region::new(start, 0x1000), irq, clock_hz: 0 }
 }
 
 /// Interrupt n of the BCM2835, as the kernel numbers it.
@@ -46,19 +49,25 @@ pub const BOARD: Board = Board {
     }],
     // `config.txt` asks for this clock.
     console: Console { kind: UartKind::Pl011, registers: UART, clock_hz: 48_000_000, baud: 115_200 },
-    // GPFSEL1: pins 14 and 15 are the PL011's TXD and RXD (alternate function 0).
-    pins: &[Change { register: PERIPHERALS + 0x20_0004, clear: 0o77 << 12, set: 0o44 << 12 }],
+    pins: &[
+        // GPFSEL0: pins 2 and 3 are BSC1's SDA and SCL, 7 to 9 SPI0's CE1, CE0 and MISO (alternate function 0).
+        Change { register: PERIPHERALS + 0x20_0000, clear: 0o7_770_007_700, set: 0o4_440_004_400 },
+        // GPFSEL1: pins 10 and 11 are SPI0's MOSI and SCLK, 14 and 15 the PL011's TXD and RXD (alternate function 0).
+        Change { register: PERIPHERALS + 0x20_0004, clear: 0o77 << 12 | 0o77, set: 0o44 << 12 | 0o44 },
+    ],
     spin_table: &[0xe0, 0xe8, 0xf0],
     restart: Restart::Watchdog(Region::new(PERIPHERALS + 0x10_0000, 0x1000)),
     semihosting: false,
     devices: &[
         device("uart", "arm,pl011", UART.start, gpu(57)),
         device("systimer", "brcm,bcm2835-system-timer", PERIPHERALS + 0x3000, gpu(1)),
-        device("rng", "brcm,bcm2835-rng", PERIPHERALS + 0x10_4000, gpu(29)),
+        device("rng", "brcm,bcm2835-rng", PERIPHERALS + 0x10_4000, gpu(61)),
         device("gpio", "brcm,bcm2835-gpio", PERIPHERALS + 0x20_0000, gpu(49)),
-        device("spi", "brcm,bcm2835-spi", PERIPHERALS + 0x20_4000, gpu(54)),
-        device("aux", "brcm,bcm2835-aux-uart", PERIPHERALS + 0x21_5000, gpu(29)),
+        device("spi", "brcm,bcm2835-spi", PERIPHERALS + 0x20_4000, gpu(54)).clocked(CORE_HZ),
+        device("mini-uart", "brcm,bcm2835-aux-uart", PERIPHERALS + 0x21_5000, gpu(29)).clocked(CORE_HZ),
         device("sdhci", "brcm,bcm2835-sdhci", PERIPHERALS + 0x30_0000, gpu(62)),
+        // BSC1, on GPIO 2 and 3.
+        device("i2c", "brcm,bcm2835-i2c", PERIPHERALS + 0x80_4000, gpu(53)).clocked(CORE_HZ),
         // Above all RAM and peripherals: an access is an external abort.
         device("hole", "", 0x8000_0000, None),
     ],

@@ -10,8 +10,18 @@ mod packets;
 mod records;
 mod stubs;
 
-use board::{device, has};
+use bcm_gpio::BcmGpio;
+use bcm_rng::BcmRng;
+use bcm_spi::Spi0;
+use board::{Device as BoardDevice, device, of_kind};
+use bsc_i2c::Controller as BscI2c;
+use driver_server::device::entry;
+use kmod_api::bus::Device;
 use kmod_api::kmod::records::{API_VERSION, BASE_MAGIC, BaseInfo, FORMAT_VERSION, ServerRecord, padded};
+use mini_uart::MiniUart;
+use pl011::Pl011;
+use pl031::Pl031;
+use pl061::Pl061;
 use selected_board::BOARD;
 use strata_protocol::domain::ServerStart;
 
@@ -47,17 +57,20 @@ static BASE: BaseInfo<Address> = BaseInfo {
 
 type Entry = unsafe extern "C" fn(*const ServerStart) -> !;
 
-/// What a server is given.
-enum Needs {
-    /// No device.
-    Nothing,
-    /// The registers of the board's device of the server's name.
+/// What a server is given of its device.
+#[derive(Clone, Copy)]
+enum Given {
+    /// Its registers.
     Registers,
     /// Its registers and its interrupt.
     RegistersAndInterrupt,
 }
 
-const fn server(name: &'static str, entry: Entry, needs: Needs) -> ServerRecord<Entry> {
+const fn server(
+    name: &'static str,
+    entry: Entry,
+    device: Option<(&BoardDevice, Given)>,
+) -> ServerRecord<Entry> {
     let mut record = ServerRecord {
         name: padded(name),
         entry,
@@ -67,43 +80,51 @@ const fn server(name: &'static str, entry: Entry, needs: Needs) -> ServerRecord<
         flags: 0,
         reserved: [0; 16],
     };
-    if !matches!(needs, Needs::Nothing) {
-        let device = device(BOARD, name);
+    if let Some((device, given)) = device {
         record.device_paddr = device.registers.start;
         record.device_size = device.registers.size;
-        if let (Needs::RegistersAndInterrupt, Some(irq)) = (needs, device.irq) {
+        if let (Given::RegistersAndInterrupt, Some(irq)) = (given, device.irq) {
             record.irq = irq;
         }
     }
     record
 }
 
-/// Servers of devices that not every board has: one, or none.
-macro_rules! if_board_has {
-    ($static:ident: $name:literal, $entry:path, $needs:expr) => {
+/// A driver and the kinds of devices that it is for, as device trees call them: where the board has one, its server has
+/// the device's name.
+macro_rules! driver {
+    ($static:ident: $driver:ident for $($kind:literal)|+, $given:expr) => {
         #[used]
         #[unsafe(link_section = ".modlink.server")]
-        static $static: [ServerRecord<Entry>; has(BOARD, $name) as usize] = {
-            const HAS: bool = has(BOARD, $name);
+        static $static: [ServerRecord<Entry>; of_kind(BOARD, &[$($kind),+]).is_some() as usize] = {
+            const DEVICE: Option<&BoardDevice> = of_kind(BOARD, &[$($kind),+]);
+            const NAME: &str = if let Some(device) = DEVICE { device.name } else { "not there" };
+            const CLOCK_HZ: u32 = if let Some(device) = DEVICE { device.clock_hz } else { 0 };
             const fn records<const N: usize>() -> [ServerRecord<Entry>; N] {
-                [const { server($name, $entry, if HAS { $needs } else { Needs::Nothing }) }; N]
+                let given = if let Some(device) = DEVICE { Some((device, $given)) } else { None };
+                [server(NAME, entry::<$driver<Device>, CLOCK_HZ>, given); N]
             }
             records()
         };
     };
 }
 
-if_board_has!(RTC: "rtc", driver_server::rtc::entry, Needs::Registers);
-if_board_has!(SPI: "spi", driver_server::bare::entry, Needs::Registers);
+driver!(BCM_GPIO: BcmGpio for "brcm,bcm2711-gpio" | "brcm,bcm2835-gpio", Given::RegistersAndInterrupt);
+driver!(BCM_RNG: BcmRng for "brcm,bcm2835-rng", Given::Registers);
+driver!(BCM_SPI: Spi0 for "brcm,bcm2835-spi", Given::Registers);
+driver!(BSC_I2C: BscI2c for "brcm,bcm2835-i2c", Given::Registers);
+driver!(MINI_UART: MiniUart for "brcm,bcm2835-aux-uart", Given::RegistersAndInterrupt);
+driver!(PL011: Pl011 for "arm,pl011", Given::RegistersAndInterrupt);
+driver!(PL031: Pl031 for "arm,pl031", Given::Registers);
+driver!(PL061: Pl061 for "arm,pl061", Given::RegistersAndInterrupt);
 
 #[used]
 #[unsafe(link_section = ".modlink.server")]
-static SERVERS: [ServerRecord<Entry>; 5] = [
-    server("uart", driver_server::uart::entry, Needs::RegistersAndInterrupt),
-    server("hole", driver_server::bare::entry, Needs::Registers),
-    server("demo", driver_server::demo::entry, Needs::Nothing),
-    server("demo2", driver_server::demo::entry, Needs::Nothing),
-    server("bench", driver_server::bench::entry, Needs::Nothing),
+static SERVERS: [ServerRecord<Entry>; 4] = [
+    server("hole", driver_server::bare::entry, Some((device(BOARD, "hole"), Given::Registers))),
+    server("demo", driver_server::demo::entry, None),
+    server("demo2", driver_server::demo::entry, None),
+    server("bench", driver_server::bench::entry, None),
 ];
 
 /// The ELF entry point, which an executable must name. Nothing starts here.

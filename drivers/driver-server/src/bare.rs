@@ -1,12 +1,12 @@
 //! A server of bare registers: for a device without a class, and for a hole in the memory map, where every access is a
 //! bus error.
 
+use driver_class::{Answer, Words};
 use kmod_api::bus::Device;
 use strata_protocol::domain::ServerStart;
-use strata_protocol::message::WORDS_MAX;
 
 use crate::device;
-use crate::server::{Answer, Class, Server};
+use crate::server::{Class, Server};
 
 /// Entry of the thread.
 ///
@@ -24,7 +24,7 @@ pub unsafe extern "C" fn entry(start: *const ServerStart) -> ! {
 struct Bare(Device);
 
 impl Class for Bare {
-    fn request(&mut self, label: u64, words: &mut [u64; WORDS_MAX], _length: usize) -> Answer {
+    fn request(&mut self, label: u64, words: &mut Words, _length: usize) -> Answer {
         device::request(&self.0, label, words)
     }
 }

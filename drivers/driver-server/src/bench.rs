@@ -4,14 +4,14 @@
 //! answers what a demo server answers, too: so there is a thread for demonstrations on each core that drivers have.
 
 use bus_space::{BusHandle, BusTag};
+use driver_class::{Answer, Words};
 use strata_protocol::Errno;
 use strata_protocol::domain::ServerStart;
 use strata_protocol::driver::{BENCH_RUN, bench};
-use strata_protocol::message::WORDS_MAX;
 use strata_runtime::clock;
 
 use crate::demo::Demo;
-use crate::server::{Answer, Class, Server};
+use crate::server::{Class, Server};
 
 core::arch::global_asm!(include_str!("bench.s"));
 
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn entry(start: *const ServerStart) -> ! {
 struct Bench(Demo);
 
 impl Class for Bench {
-    fn request(&mut self, label: u64, words: &mut [u64; WORDS_MAX], length: usize) -> Answer {
+    fn request(&mut self, label: u64, words: &mut Words, length: usize) -> Answer {
         if label != BENCH_RUN {
             return self.0.request(label, words, length);
         }

@@ -3,16 +3,16 @@
 //! Two threads run the same code: while one is blocked inside a module, the other answers.
 
 use core::sync::atomic::{AtomicU64, Ordering};
+use driver_class::{Answer, Words};
 
 use kmod_api::symbols::{demo_note, demo_ping, demo_wait};
 use strata_protocol::domain::ServerStart;
 use strata_protocol::driver::{
     DEMO_NOTE, DEMO_PING, DEMO_PING_POINTER, DEMO_RELEASE, DEMO_STATUS, DEMO_WAIT,
 };
-use strata_protocol::message::WORDS_MAX;
 
 use crate::loopback;
-use crate::server::{Answer, Class, Server};
+use crate::server::{Class, Server};
 
 /// Calls of `demo_wait` begun, by all demo servers.
 static BEGUN: AtomicU64 = AtomicU64::new(0);
@@ -50,7 +50,7 @@ impl Demo {
 }
 
 impl Class for Demo {
-    fn request(&mut self, label: u64, words: &mut [u64; WORDS_MAX], _length: usize) -> Answer {
+    fn request(&mut self, label: u64, words: &mut Words, _length: usize) -> Answer {
         let argument = words[0];
         match label {
             // SAFETY: the symbol takes any number.

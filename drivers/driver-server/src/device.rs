@@ -1,6 +1,8 @@
-//! What every device answers: reads and writes of its registers, through all layers.
+//! Threads that own a device: its driver's class on top, and below it what every device answers, reads and writes of its
+//! registers, through all layers.
 
 use bus_space::{BusHandle, BusTag};
+use driver_class::{Answer, Driver, Words};
 use kmod_api::bus::Device;
 use kmod_api::symbols::{
     bus_space_read_1, bus_space_read_2, bus_space_read_4, bus_space_read_8, bus_space_write_1,
@@ -8,16 +10,59 @@ use kmod_api::symbols::{
 };
 use kmod_api::thread;
 use strata_protocol::Errno;
+use strata_protocol::domain::ServerStart;
 use strata_protocol::driver::{BUS_CHECK, BUS_READ, BUS_WRITE};
-use strata_protocol::message::WORDS_MAX;
 
-use crate::server::Answer;
+use crate::server::{Class, Server};
+
+/// Entry of the thread of driver `D`, whose device runs at `CLOCK_HZ`.
+///
+/// # Safety
+/// The linker server starts the thread here, with the address of its start record.
+pub unsafe extern "C" fn entry<D: Driver<Device>, const CLOCK_HZ: u32>(start: *const ServerStart) -> ! {
+    // SAFETY: this is the entry of the thread.
+    let server = unsafe { Server::begin(start) };
+    let device = match server.map_device() {
+        Ok(device) => device,
+        Err(errno) => server.refuse(errno),
+    };
+    match D::probe(device, CLOCK_HZ) {
+        Ok(driver) => server.serve(&mut Driven(driver)),
+        Err(_) => server.refuse(Errno::ENODEV),
+    }
+}
+
+/// A driver and what its server does with it.
+struct Driven<D>(D);
+
+impl<D: Driver<Device>> Class for Driven<D> {
+    fn stop(&mut self) {
+        self.0.stop();
+    }
+
+    fn layers_changed(&mut self) {
+        self.0.layers_changed();
+    }
+
+    fn signalled(&mut self, server: &Server) {
+        if self.0.interrupt() {
+            server.tell_client();
+        }
+    }
+
+    fn request(&mut self, label: u64, words: &mut Words, length: usize) -> Answer {
+        match self.0.request(label, words, length) {
+            Err(Errno::ENOSYS) => request(self.0.registers(), label, words),
+            answer => answer,
+        }
+    }
+}
 
 /// Reads of one BUS_CHECK: bounds how long a client can keep the driver busy.
 pub const CHECKS_MAX: u64 = 4096;
 
 /// Answers a request that every device understands; ENOSYS for others.
-pub fn request(device: &Device, label: u64, words: &mut [u64; WORDS_MAX]) -> Answer {
+pub(crate) fn request(device: &Device, label: u64, words: &mut Words) -> Answer {
     let [width, offset, third, mask, ..] = *words;
     match label {
         BUS_READ => {

@@ -5,8 +5,8 @@
 //! layer sees every access. A server that faults is started again from its entry: it first answers the client that it
 //! was serving, and then serves on.
 //!
-//! [`server`] has the loop, [`device`] what every device answers, then one file for each class; [`worker`] runs module
-//! commands, [`events`] is what modules may wait on, [`asking`] what they may ask the linker server.
+//! [`server`] has the loop, [`device`] runs any driver in it, [`bare`], [`demo`] and [`bench`] are servers without one;
+//! [`worker`] runs module commands, [`events`] is what modules may wait on, [`asking`] what they may ask the linker server.
 #![no_std]
 #![cfg(target_arch = "aarch64")]
 
@@ -17,7 +17,5 @@ pub mod demo;
 pub mod device;
 pub mod events;
 mod loopback;
-pub mod rtc;
 pub mod server;
-pub mod uart;
 pub mod worker;

@@ -5,12 +5,10 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use driver_class::{Answer, Words};
 use kmod_api::symbols::{bpf_attach, bpf_change_type, bpf_detach, bpf_mtap, bpf_mtap2, bpf_peers_present};
 use strata_protocol::Errno;
 use strata_protocol::driver::{NET_ATTACH, NET_CHANGE_TYPE, NET_DETACH, NET_SEND, NET_STATUS};
-use strata_protocol::message::WORDS_MAX;
-
-use crate::server::Answer;
 
 /// Interfaces.
 const INTERFACES_MAX: usize = 8;
@@ -39,7 +37,7 @@ static INTERFACES: [Interface; INTERFACES_MAX] = [const {
 }; INTERFACES_MAX];
 
 /// Answers a request; ENOSYS for those of other classes.
-pub(crate) fn request(label: u64, words: &mut [u64; WORDS_MAX]) -> Answer {
+pub(crate) fn request(label: u64, words: &mut Words) -> Answer {
     let [interface, second, third, forced, ..] = *words;
     let number = u32::try_from(interface).map_err(|_| Errno::ERANGE)?;
     let small = |value: u64| u32::try_from(value).map_err(|_| Errno::ERANGE);

@@ -4,6 +4,7 @@ use core::cell::Cell;
 use core::sync::atomic::Ordering;
 
 use bus_space::{BusHandle, BusTag, MapFlags};
+use driver_class::{Answer, Words};
 use kmod_api::bus::Device;
 use kmod_api::symbols::bus_space_unmap;
 use sel4_sys::{seL4_IPCBuffer, seL4_MessageInfo};
@@ -25,9 +26,6 @@ pub struct Server {
     mapped: Cell<Option<BusHandle>>,
 }
 
-/// An answer: how many message words it has, or why not.
-pub type Answer = Result<usize, Errno>;
-
 /// What a class of drivers does with requests and interrupts.
 pub trait Class {
     /// Leaves the device: it raises its interrupt no more. Called between two requests.
@@ -40,7 +38,7 @@ pub trait Class {
     fn signalled(&mut self, _server: &Server) {}
 
     /// Answers a request. `words` holds its `length` words and takes the answer's.
-    fn request(&mut self, label: u64, words: &mut [u64; WORDS_MAX], length: usize) -> Answer;
+    fn request(&mut self, label: u64, words: &mut Words, length: usize) -> Answer;
 
     /// Runs after the answer has gone out, for requests that are answered before they are carried out.
     fn after(&mut self) {}
@@ -192,7 +190,7 @@ impl Server {
     pub fn refuse(self, errno: Errno) -> ! {
         struct Refusing(Errno);
         impl Class for Refusing {
-            fn request(&mut self, _label: u64, _words: &mut [u64; WORDS_MAX], _length: usize) -> Answer {
+            fn request(&mut self, _label: u64, _words: &mut Words, _length: usize) -> Answer {
                 Err(self.0)
             }
         }

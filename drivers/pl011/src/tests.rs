@@ -6,7 +6,9 @@ use std::vec::Vec;
 
 use bus_space::{BarrierFlags, Registers};
 
-use super::{ProbeError, RECEIVED_MAX, Stuck, TRANSMIT_POLLS_MAX, Uart, register};
+use driver_class::serial::RECEIVED_MAX;
+
+use super::{Driver, NotThis, Pl011, SerialPort, Stuck, TRANSMIT_POLLS_MAX, register};
 
 /// A PL011 that answers as QEMU's does and keeps what it is sent.
 #[derive(Default)]
@@ -58,7 +60,7 @@ impl Registers for &Mock {
 #[test]
 fn bytes_come_and_go() {
     let mock = Mock::default();
-    let mut uart = Uart::probe(&mock).unwrap();
+    let mut uart = Pl011::probe(&mock, 0).unwrap();
     assert_eq!(mock.mask.get(), register::INTERRUPT_RECEIVE | register::INTERRUPT_TIMEOUT);
     mock.full_for.set(5);
     assert_eq!(uart.write(b"hello"), Ok(()));
@@ -74,7 +76,7 @@ fn bytes_come_and_go() {
 fn what_came_before_the_driver_is_taken() {
     let mock = Mock::default();
     mock.line.borrow_mut().extend(b"early");
-    let mut uart = Uart::probe(&mock).unwrap();
+    let mut uart = Pl011::probe(&mock, 0).unwrap();
     assert!(mock.line.borrow().is_empty());
     let taken: Vec<u8> = std::iter::from_fn(|| uart.take()).collect();
     assert_eq!(taken, b"early");
@@ -84,7 +86,7 @@ fn what_came_before_the_driver_is_taken() {
 #[test]
 fn nothing_is_left_posted() {
     let mock = Mock::default();
-    let mut uart = Uart::probe(&mock).unwrap();
+    let mut uart = Pl011::probe(&mock, 0).unwrap();
     assert_eq!(mock.unread_writes.get(), 0);
     uart.write(b"x").unwrap();
     assert_eq!(mock.unread_writes.get(), 0);
@@ -95,9 +97,9 @@ fn nothing_is_left_posted() {
 #[test]
 fn a_device_that_is_another_or_stuck_is_an_error() {
     let other = Mock { other: true, ..Mock::default() };
-    assert_eq!(Uart::probe(&other).err(), Some(ProbeError::NotAPl011(0x0014_1031)));
+    assert_eq!(Pl011::probe(&other, 0).err(), Some(NotThis(0x0014_1031)));
     let mock = Mock::default();
-    let mut uart = Uart::probe(&mock).unwrap();
+    let mut uart = Pl011::probe(&mock, 0).unwrap();
     mock.full_for.set(TRANSMIT_POLLS_MAX + 1);
     assert_eq!(uart.write(b"x"), Err(Stuck));
 }
@@ -105,7 +107,7 @@ fn a_device_that_is_another_or_stuck_is_an_error() {
 #[test]
 fn too_much_input_is_counted_and_the_oldest_kept() {
     let mock = Mock::default();
-    let mut uart = Uart::probe(&mock).unwrap();
+    let mut uart = Pl011::probe(&mock, 0).unwrap();
     mock.line.borrow_mut().extend((0..RECEIVED_MAX + 3).map(|i| i.to_le_bytes()[0]));
     uart.interrupt();
     assert_eq!(uart.dropped(), 3);

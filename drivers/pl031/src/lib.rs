@@ -8,6 +8,8 @@
 extern crate std;
 
 use bus_space::Registers;
+use driver_class::clock::{Clock, request};
+use driver_class::{Answer, Driver, NotThis, Words};
 
 /// Registers, as the PL031 technical reference manual (Arm DDI 0224) names them.
 pub mod register {
@@ -25,25 +27,18 @@ pub mod register {
     pub const ID_PART_MASK: u32 = 0x000f_ffff;
 }
 
-/// Why a device is not driven.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProbeError {
-    /// The identification registers hold this instead.
-    NotAPl031(u32),
-}
-
 /// A PL031 that has been identified and runs.
 #[derive(Debug)]
-pub struct Clock<R> {
+pub struct Pl031<R> {
     registers: R,
 }
 
-impl<R: Registers> Clock<R> {
+impl<R: Registers> Driver<R> for Pl031<R> {
     /// Identifies the device and starts it; a running clock goes on with the time that it has.
-    pub fn probe(registers: R) -> Result<Self, ProbeError> {
+    fn probe(registers: R, _clock_hz: u32) -> Result<Self, NotThis> {
         let id = identification(&registers);
         if id & register::ID_PART_MASK != register::ID_PART {
-            return Err(ProbeError::NotAPl031(id));
+            return Err(NotThis(id));
         }
         registers.write_4(register::INTERRUPT_MASK, 0);
         registers.write_4(register::CONTROL, 1);
@@ -52,20 +47,24 @@ impl<R: Registers> Clock<R> {
         Ok(Self { registers })
     }
 
-    /// Seconds since 1970.
-    pub fn now(&self) -> u32 {
-        self.registers.read_4(register::DATA)
+    fn registers(&self) -> &R {
+        &self.registers
     }
 
-    /// Leaves the device: it raises no interrupt any more, and the clock goes on.
-    pub fn stop(&mut self) {
+    /// The clock goes on.
+    fn stop(&mut self) {
         self.registers.write_4(register::INTERRUPT_MASK, 0);
         self.registers.read_4(register::CONTROL);
     }
 
-    /// The registers, for a client that looks at the device itself.
-    pub const fn registers(&self) -> &R {
-        &self.registers
+    fn request(&mut self, label: u64, words: &mut Words, _length: usize) -> Answer {
+        request(self, label, words)
+    }
+}
+
+impl<R: Registers> Clock for Pl031<R> {
+    fn now(&self) -> u32 {
+        self.registers.read_4(register::DATA)
     }
 }
 
@@ -81,7 +80,7 @@ mod tests {
 
     use bus_space::{BarrierFlags, Registers};
 
-    use super::{Clock, ProbeError};
+    use super::{Clock, Driver, NotThis, Pl031};
 
     struct Mock {
         id: u32,
@@ -108,7 +107,7 @@ mod tests {
     #[test]
     fn a_clock_is_started_without_interrupt_and_read() {
         let mock = Mock { id: 0x0004_1031, writes: RefCell::default() };
-        let clock = Clock::probe(&mock).unwrap();
+        let clock = Pl031::probe(&mock, 0).unwrap();
         assert_eq!(clock.now(), 1_789_000_000);
         assert_eq!(*mock.writes.borrow(), [(0x10, 0), (0x0c, 1)]);
     }
@@ -116,7 +115,7 @@ mod tests {
     #[test]
     fn another_device_is_refused_and_left_alone() {
         let mock = Mock { id: 0xffff_ffff, writes: RefCell::default() };
-        assert_eq!(Clock::probe(&mock).err(), Some(ProbeError::NotAPl031(0xffff_ffff)));
+        assert_eq!(Pl031::probe(&mock, 0).err(), Some(NotThis(0xffff_ffff)));
         assert!(mock.writes.borrow().is_empty());
     }
 }

@@ -50,11 +50,11 @@ pub const DEVICES_AT: u64 = 0x2000_0000;
 /// Address space of one device.
 pub const DEVICE_STRIDE: u64 = 0x1_0000;
 /// The most devices of one link domain.
-pub const DEVICES_MAX: usize = 8;
+pub const DEVICES_MAX: usize = 12;
 /// Workers of one link domain: one that works and the reserve for those that fault or overrun.
 pub const WORKERS_MAX: u32 = 4;
 /// The most servers of one link domain.
-pub const SERVERS_MAX: usize = 8;
+pub const SERVERS_MAX: usize = 12;
 /// Segments of a base image.
 pub const SEGMENTS_MAX: usize = 8;
 

@@ -11,6 +11,7 @@ use strata_protocol::streams;
 
 use crate::addresses;
 use crate::executable::PAGE_SIZE;
+use crate::placement::PLACES;
 
 /// Who owns an endpoint and a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,10 +98,9 @@ pub enum Capability {
         /// Where.
         slot: u64,
     },
-    /// The pages of devices and their interrupts; the board says where these are, and which of them it has.
+    /// The pages and interrupts of the devices that driver servers are for, by the names in [`PLACES`]; the board says
+    /// where these are, and which of them it has.
     Devices {
-        /// Which.
-        names: &'static [&'static str],
         /// Where the first page goes; then come its interrupt's place, the next page, and so on.
         slot: u64,
     },
@@ -136,7 +136,7 @@ impl Capability {
     #[must_use]
     pub const fn slots(self) -> u64 {
         match self {
-            Capability::Devices { names, .. } => 2 * names.len() as u64,
+            Capability::Devices { .. } => 2 * PLACES.len() as u64,
             _ => 1,
         }
     }
@@ -289,7 +289,7 @@ const LINKER: Server = Server {
         call(Owner::Timer, streams::LINKER as u64, slot::TIMER),
         Capability::Untyped { bits: 26, slot: 32 },
         // The hole is where nothing answers: its driver is there to be read from in vain.
-        Capability::Devices { names: &["uart", "rtc", "spi", "hole"], slot: 33 },
+        Capability::Devices { slot: 33 },
     ],
     shared: &[Shared::Store, Shared::Upload { write: false }, Shared::Deadlines, Shared::Free],
 };

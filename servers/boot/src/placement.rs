@@ -9,8 +9,19 @@ use strata_protocol::start::{CONTROL_CORE, PLACES_MAX, Place};
 /// Driver servers and the core that each would like to have, on a machine with as many as the kernel can use.
 ///
 /// Devices are spread; the threads without a device, which tests and benchmarks keep busy, are one on each core.
-pub const PLACES: &[(&str, u32)] =
-    &[("uart", 1), ("rtc", 2), ("spi", 2), ("hole", 3), ("demo", 1), ("demo2", 2), ("bench", 3)];
+pub const PLACES: &[(&str, u32)] = &[
+    ("uart", 1),
+    ("mini-uart", 1),
+    ("rtc", 2),
+    ("gpio", 1),
+    ("i2c", 3),
+    ("spi", 2),
+    ("rng", 3),
+    ("hole", 3),
+    ("demo", 1),
+    ("demo2", 2),
+    ("bench", 3),
+];
 
 const _: () = assert!(PLACES.len() <= PLACES_MAX);
 

@@ -1,7 +1,8 @@
 //! The serial line: a PL011 that nothing but this image uses.
 use board::{Console, UartKind};
 use bus_space::{BarrierFlags, Registers};
-use pl011::Uart;
+use driver_class::Driver as _;
+use pl011::Pl011;
 use selected_board::BOARD;
 
 const _: () = assert!(matches!(BOARD.console.kind, UartKind::Pl011), "the chainloader has no other driver");
@@ -39,7 +40,7 @@ impl Registers for Physical {
 }
 
 /// Leads the pins to the line, sets its speed and switches it on; none if there is no PL011.
-pub(crate) fn open() -> Option<Uart<Physical>> {
+pub(crate) fn open() -> Option<Pl011<Physical>> {
     for change in BOARD.pins {
         let register = Physical(change.register);
         register.write_4(0, register.read_4(0) & !change.clear | change.set);
@@ -55,7 +56,7 @@ pub(crate) fn open() -> Option<Uart<Physical>> {
         line.write_4(FRACTION, divisor & 0x3f);
     }
     // Setting it up writes UARTLCR_H, which takes the divisor over.
-    let uart = Uart::probe(line).ok()?;
+    let uart = Pl011::probe(line, 0).ok()?;
     // What came before is dropped with the FIFO that had it. QEMU's model stops listening while that is full, and goes
     // on at a read only, which is no harm elsewhere.
     uart.registers().read_4(pl011::register::DATA);

@@ -13,7 +13,9 @@ mod memory;
 use core::panic::PanicInfo;
 
 use chain::{GREETING, Loader, Start};
-use pl011::Uart;
+use driver_class::Driver as _;
+use driver_class::serial::SerialPort as _;
+use pl011::Pl011;
 use selected_board::BOARD;
 use strata_protocol::uplink::{Split, Splitter, decode};
 use strata_protocol::wire::{FRAME_MAX, Frame, encode};
@@ -65,18 +67,18 @@ extern "C" fn chainloader_main(firmware_tree: u64) -> ! {
     }
 }
 
-fn say(uart: &mut Uart<Physical>, bytes: &[u8]) {
+fn say(uart: &mut Pl011<Physical>, bytes: &[u8]) {
     // Who does not take what is said does not hear why.
     let _ = uart.write(bytes);
 }
 
-fn greet(uart: &mut Uart<Physical>) {
+fn greet(uart: &mut Pl011<Physical>) {
     for part in [GREETING, BOARD.name, ": waits for `./x run --serial`\r\n"] {
         say(uart, part.as_bytes());
     }
 }
 
-fn answer(uart: &mut Uart<Physical>, frame: &Frame<'_>) {
+fn answer(uart: &mut Pl011<Physical>, frame: &Frame<'_>) {
     let mut buffer = [0; FRAME_MAX];
     if let Ok(bytes) = encode(frame, &mut buffer) {
         say(uart, bytes);

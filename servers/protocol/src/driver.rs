@@ -6,6 +6,30 @@
 //! restarted: the same endpoint will be served again. ENXIO says that it has faulted too often and stays down until somebody
 //! starts it.
 
+use crate::Errno;
+use crate::message::WORDS_MAX;
+
+pub mod bytes;
+pub mod gpio;
+pub mod i2c;
+pub mod random;
+pub mod spi;
+
+/// Who carries requests to one driver server and brings its answers.
+pub trait Call {
+    /// Sends the first `length` words and takes the answer into `words`: how many there are, or the server's errno.
+    fn call(&mut self, label: u64, words: &mut [u64; WORDS_MAX], length: usize) -> Result<usize, Errno>;
+}
+
+/// Who knows whether a driver server has signalled its client that something is new.
+pub trait Arrivals {
+    /// Whether it has since the last time. Does not wait.
+    fn take_arrival(&mut self) -> bool;
+
+    /// Waits until it does, unless it has already.
+    fn wait(&mut self);
+}
+
 /// Read a register: width in bytes, offset → value, status. Status is 0, or the errno number of a bus error that a
 /// layer has handled (the value is then all ones).
 pub const BUS_READ: u64 = 1;
@@ -26,7 +50,7 @@ pub const UART_WRITE: u64 = 16;
 /// driver signals the client's notification when there is something new.
 pub const UART_READ: u64 = 17;
 /// The most bytes in one UART request or answer.
-pub const UART_BYTES_MAX: usize = (crate::message::WORDS_MAX - 1) * 8;
+pub const UART_BYTES_MAX: usize = (WORDS_MAX - 1) * 8;
 
 /// Clock class: seconds since 1970.
 pub const RTC_NOW: u64 = 32;

@@ -5,7 +5,7 @@ use boot_plan::addresses;
 use boot_plan::bootargs::{BootArgs, Sink};
 use boot_plan::description::{Capability, OWNERS, Owner, SERVERS, Server, Shared, commander, extent};
 use boot_plan::executable::{Executable, PAGE_SIZE};
-use boot_plan::placement::places;
+use boot_plan::placement::{PLACES, places};
 use sel4_sys::{seL4_BootInfo, seL4_CPtr, seL4_CapIRQControl, seL4_CapInitThreadASIDPool, seL4_CapRights};
 use strata_process::MakeError;
 use strata_process::memory::{Memory, Object};
@@ -173,9 +173,9 @@ impl Wiring<'_> {
                     memory.make_at(ipc, Object::Untyped(bits), process.cnode, at)?;
                     note(info, Grant { kind: grant::UNTYPED, bits: bits.into(), slot: at, address: 0 })?;
                 }
-                Capability::Devices { names, .. } => {
-                    for (at, name) in (at..).step_by(2).zip(names) {
-                        // The table names the devices of all boards.
+                Capability::Devices { .. } => {
+                    for (at, (name, _)) in (at..).step_by(2).zip(PLACES) {
+                        // The table names the devices of all boards, and servers without one.
                         let Some(device) = self.board.device(name) else { continue };
                         let (bits, address) = (PAGE_SIZE.trailing_zeros(), device.registers.start);
                         memory.device_at(ipc, address, process.cnode, at)?;

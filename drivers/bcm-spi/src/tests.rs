@@ -1,0 +1,192 @@
+//! Goal: each byte is sent once and each that comes back is taken, under one chip select.
+//!
+//! Method: a model of the controller with FIFOs of 16 bytes that moves a byte every few looks, and a chip that answers
+//! each byte with its complement. The last test puts clients of `embedded-hal` on top.
+
+use std::cell::{RefCell, RefMut};
+use std::collections::VecDeque;
+use std::vec::Vec;
+
+use bus_space::{BarrierFlags, Registers};
+use driver_class::serial::Stuck;
+use driver_class::spi::SpiController;
+use driver_class::{Driver, NotThis, Words};
+use embedded_hal::spi::{MODE_0, MODE_3, Operation, SpiBus as _, SpiDevice as _};
+use hal_clients::spi::{SpiBus, SpiDevice};
+use strata_protocol::Errno;
+use strata_protocol::driver::Call;
+use strata_protocol::driver::spi::{Select, Settings};
+
+use super::{Spi0, divider, register};
+
+const FIFO_SIZE: usize = 16;
+const LOOKS_PER_BYTE: u32 = 3;
+
+#[derive(Default)]
+struct Model {
+    control: u32,
+    divider: u32,
+    out: VecDeque<u8>,
+    back: VecDeque<u8>,
+    looks: u32,
+    dead: bool,
+    /// For each selection its control bits, and the bytes that the chip has seen.
+    seen: Vec<(u32, Vec<u8>)>,
+}
+
+#[derive(Default)]
+struct Spi(RefCell<Model>);
+
+impl Spi {
+    fn get(&self) -> RefMut<'_, Model> {
+        self.0.borrow_mut()
+    }
+}
+
+impl Registers for &Spi {
+    fn read_4(&self, offset: u64) -> u32 {
+        let mut model = self.get();
+        match offset {
+            register::CONTROL => {
+                model.looks += 1;
+                let active = model.control & register::CONTROL_ACTIVE != 0;
+                let moves = active && !model.dead && model.looks.is_multiple_of(LOOKS_PER_BYTE);
+                if moves
+                    && model.back.len() < FIFO_SIZE
+                    && let Some(byte) = model.out.pop_front()
+                {
+                    model.back.push_back(!byte);
+                    model.seen.last_mut().expect("a selection").1.push(byte);
+                }
+                let mut status = model.control;
+                for (bit, is_set) in [
+                    (register::STATUS_DONE, active && model.out.is_empty() && !model.dead),
+                    (register::STATUS_HAS_BYTE, !model.back.is_empty()),
+                    (register::STATUS_HAS_ROOM, model.out.len() < FIFO_SIZE),
+                ] {
+                    status |= if is_set { bit } else { 0 };
+                }
+                status
+            }
+            register::DIVIDER => model.divider,
+            register::FIFO => model.back.pop_front().expect("read of an empty FIFO").into(),
+            _ => panic!("read of {offset:#x}"),
+        }
+    }
+
+    fn write_4(&self, offset: u64, value: u32) {
+        let mut model = self.get();
+        match offset {
+            register::CONTROL => {
+                if value & register::CONTROL_CLEAR != 0 {
+                    model.out.clear();
+                    model.back.clear();
+                }
+                model.control = value & !register::CONTROL_CLEAR;
+                if value & register::CONTROL_ACTIVE != 0 {
+                    model.seen.push((value & 0xf, Vec::new()));
+                }
+            }
+            register::DIVIDER => model.divider = value,
+            register::FIFO => {
+                assert!(model.control & register::CONTROL_ACTIVE != 0 && model.out.len() < FIFO_SIZE);
+                model.out.push_back(u8::try_from(value).unwrap());
+            }
+            _ => panic!("write of {offset:#x}"),
+        }
+    }
+
+    fn barrier(&self, _flags: BarrierFlags) {}
+}
+
+const CHIP: Settings = Settings { select: Select::Chip1, idles_high: true, second_edge: true, hz: 1_000_000 };
+
+#[test]
+fn every_length_goes_out_and_comes_back_under_one_selection() {
+    let model = Spi::default();
+    let mut spi = Spi0::probe(&model, 250_000_000).unwrap();
+    for length in 0..100 {
+        let sent: Vec<u8> = (0..length).collect();
+        let mut bytes = sent.clone();
+        assert_eq!(spi.transfer(CHIP, &mut bytes), Ok(()));
+        assert_eq!(bytes, sent.iter().map(|byte| !byte).collect::<Vec<_>>());
+        assert_eq!(model.get().seen.pop(), Some((0b1101, sent)));
+        assert!(model.get().seen.is_empty());
+        assert_eq!(model.get().divider, 250);
+        assert_eq!(model.get().control & register::CONTROL_ACTIVE, 0);
+    }
+}
+
+#[test]
+fn a_clock_is_never_faster_than_asked_for() {
+    for hz in [1, 3_814, 3_815, 400_000, 999_999, 25_000_000, 125_000_000, 250_000_000, u32::MAX] {
+        let divider = divider(250_000_000, hz);
+        assert!(divider.is_multiple_of(2) && (2..=register::DIVIDER_MAX).contains(&divider));
+        assert!(250_000_000 / divider <= hz || divider == register::DIVIDER_MAX, "{hz}: {divider}");
+    }
+}
+
+#[test]
+fn a_controller_that_stands_still_is_an_error_and_lets_the_chip_go() {
+    let model = Spi::default();
+    let mut spi = Spi0::probe(&model, 250_000_000).unwrap();
+    model.get().dead = true;
+    assert_eq!(spi.transfer(CHIP, &mut [1, 2]), Err(Stuck));
+    assert_eq!(model.get().control & register::CONTROL_ACTIVE, 0);
+    model.get().dead = false;
+    let mut bytes = [5];
+    assert_eq!((spi.transfer(CHIP, &mut bytes), bytes), (Ok(()), [!5]));
+    struct Nothing;
+    impl Registers for Nothing {
+        fn read_4(&self, _offset: u64) -> u32 {
+            0
+        }
+        fn write_4(&self, _offset: u64, _value: u32) {}
+        fn barrier(&self, _flags: BarrierFlags) {}
+    }
+    assert_eq!(Spi0::probe(Nothing, 1).err(), Some(NotThis(0)));
+}
+
+struct Server<'a>(Spi0<&'a Spi>);
+
+impl Call for Server<'_> {
+    fn call(&mut self, label: u64, words: &mut Words, length: usize) -> Result<usize, Errno> {
+        self.0.request(label, words, length)
+    }
+}
+
+#[test]
+fn clients_of_embedded_hal_reach_the_chip() {
+    let model = Spi::default();
+    let server = || Server(Spi0::probe(&model, 250_000_000).unwrap());
+    let mut device = SpiDevice::new(server(), Select::Chip0, MODE_3, 1_000_000).unwrap();
+    let (mut read, mut both, mut place) = ([0; 2], [0; 3], [9, 8]);
+    let mut operations = [
+        Operation::Write(&[1, 2]),
+        Operation::Read(&mut read),
+        Operation::Transfer(&mut both, &[3]),
+        Operation::TransferInPlace(&mut place),
+    ];
+    device.transaction(&mut operations).unwrap();
+    // What is read for nothing sends ones.
+    assert_eq!(model.get().seen.pop(), Some((0b1100, [1, 2, 0xff, 0xff, 3, 0xff, 0xff, 9, 8].into())));
+    assert_eq!((read, both, place), ([0, 0], [!3, 0, 0], [!9, !8]));
+    assert!(model.get().seen.is_empty());
+
+    // Nothing of what cannot be one request is sent.
+    assert!(device.write(&[0; 1000]).is_err());
+    assert!(device.transaction(&mut [Operation::Write(&[1]), Operation::DelayNs(5)]).is_err());
+    assert!(model.get().seen.is_empty());
+    assert!(SpiDevice::new(server(), Select::Nobody, MODE_0, 1).is_err());
+
+    // A bus has no selection to hold: any length goes, in pieces.
+    let mut bus = SpiBus::new(server(), MODE_0, 1_000_000);
+    let mut bytes = [0x55; 2000];
+    bus.transfer_in_place(&mut bytes).unwrap();
+    assert_eq!(bytes, [0xaa; 2000]);
+    let mut four = [0; 4];
+    bus.transfer(&mut four, &[1]).unwrap();
+    assert_eq!(four, [!1, 0, 0, 0]);
+    bus.flush().unwrap();
+    assert!(model.get().seen.iter().all(|(control, _)| *control == 0b0011));
+}

@@ -1,0 +1,315 @@
+//! Goal: what is asked for goes over the bus, with a repeated start, and each failure has its outcome.
+//!
+//! Method: a model of the controller that shifts a byte every few looks at its status, as the hardware does while a
+//! program waits, and keeps what went over the bus as text. The last test puts a client of `embedded-hal` on top.
+
+use std::cell::{RefCell, RefMut};
+use std::collections::VecDeque;
+use std::format;
+use std::string::String;
+use std::vec::Vec;
+
+use bus_space::{BarrierFlags, Registers};
+use driver_class::i2c::I2cBus;
+use driver_class::{Driver, NotThis, Words};
+use embedded_hal::i2c::{ErrorKind, I2c as _, NoAcknowledgeSource, Operation};
+use hal_clients::i2c::I2c;
+use strata_protocol::Errno;
+use strata_protocol::driver::Call;
+use strata_protocol::driver::i2c::Outcome;
+
+use super::{Controller, POLLS_MAX, register};
+
+const FIFO_SIZE: usize = 16;
+/// Looks at the status while a byte goes over the bus.
+const LOOKS_PER_BYTE: u32 = 8;
+/// The chip's address.
+const CHIP: u8 = 0x68;
+/// The chip acknowledges so many bytes of a write.
+const CHIP_SIZE: usize = 64;
+
+/// What the controller is doing.
+#[derive(Clone, Copy)]
+struct Running {
+    read: bool,
+    addressed: bool,
+    left: u32,
+}
+
+/// The controller, and a chip whose first byte of a write is the place of what follows.
+struct Model {
+    divider: u32,
+    address: u32,
+    length: u32,
+    status: u32,
+    fifo: VecDeque<u8>,
+    running: Option<Running>,
+    next: Option<Running>,
+    chip: [u8; CHIP_SIZE],
+    place: Option<usize>,
+    /// Nothing moves: somebody holds the bus.
+    held: bool,
+    /// The chip holds the clock.
+    clock_held: bool,
+    bus: Vec<String>,
+    looks: u32,
+}
+
+/// The controller's registers.
+struct Bsc(RefCell<Model>);
+
+impl Bsc {
+    fn get(&self) -> RefMut<'_, Model> {
+        self.0.borrow_mut()
+    }
+}
+
+impl Model {
+    fn on_bus() -> Bsc {
+        Bsc(RefCell::new(Self {
+            divider: 0,
+            address: 0,
+            length: 0,
+            status: 0,
+            fifo: VecDeque::new(),
+            running: None,
+            next: None,
+            chip: core::array::from_fn(|i| u8::try_from(i).unwrap()),
+            place: None,
+            held: false,
+            clock_held: false,
+            bus: Vec::new(),
+            looks: 0,
+        }))
+    }
+
+    /// What the bus does while somebody looks at the status.
+    fn step(&mut self) {
+        let Some(mut running) = self.running.filter(|_| !self.held) else { return };
+        if self.clock_held {
+            self.status |= register::STATUS_CLOCK_HELD;
+            return;
+        }
+        if !running.addressed {
+            let start = if self.bus.last().is_some_and(|last| last != "P") { "Sr " } else { "S " };
+            self.bus.push(format!("{start}{:02x}{}", self.address, if running.read { 'r' } else { 'w' }));
+            running.addressed = true;
+            self.running = Some(running);
+            if !running.read {
+                self.place = None;
+            }
+            if self.address != u32::from(CHIP) {
+                return self.fail();
+            }
+            if running.left > 0 {
+                return;
+            }
+        } else if running.left > 0 {
+            if running.read {
+                if self.fifo.len() == FIFO_SIZE {
+                    return;
+                }
+                let place = self.place.unwrap_or(0);
+                let byte = self.chip[place % CHIP_SIZE];
+                self.place = Some(place + 1);
+                self.fifo.push_back(byte);
+                self.bus.push(format!("{byte:02x}"));
+            } else {
+                let Some(byte) = self.fifo.pop_front() else { return };
+                self.bus.push(format!("{byte:02x}"));
+                match self.place {
+                    None => self.place = Some(byte.into()),
+                    Some(place) if place >= CHIP_SIZE => return self.fail(),
+                    Some(place) => {
+                        self.chip[place] = byte;
+                        self.place = Some(place + 1);
+                    }
+                }
+            }
+            running.left -= 1;
+            self.length = running.left;
+            self.running = Some(running);
+        }
+        if running.left == 0 {
+            self.running = self.next.take();
+            match self.running {
+                Some(next) => self.length = next.left,
+                None => self.stop(register::STATUS_DONE),
+            }
+        }
+    }
+
+    fn fail(&mut self) {
+        self.next = None;
+        self.stop(register::STATUS_ERROR | register::STATUS_DONE);
+    }
+
+    fn stop(&mut self, status: u32) {
+        self.running = None;
+        self.status |= status;
+        self.bus.push("P".into());
+    }
+
+    fn bus(&mut self) -> String {
+        std::mem::take(&mut self.bus).join(" ")
+    }
+}
+
+impl Registers for &Bsc {
+    fn read_4(&self, offset: u64) -> u32 {
+        let mut model = self.get();
+        match offset {
+            register::STATUS => {
+                model.looks += 1;
+                if model.looks.is_multiple_of(LOOKS_PER_BYTE) {
+                    model.step();
+                }
+                let reads = model.running.is_some_and(|running| running.read) || model.running.is_none();
+                let mut status = model.status;
+                for (bit, is_set) in [
+                    (register::STATUS_ACTIVE, model.running.is_some()),
+                    (register::STATUS_HAS_ROOM, model.fifo.len() < FIFO_SIZE),
+                    (register::STATUS_HAS_BYTE, reads && !model.fifo.is_empty()),
+                ] {
+                    status |= if is_set { bit } else { 0 };
+                }
+                status
+            }
+            register::LENGTH => model.length,
+            register::DIVIDER => model.divider,
+            register::FIFO => model.fifo.pop_front().expect("read of an empty FIFO").into(),
+            _ => panic!("read of {offset:#x}"),
+        }
+    }
+
+    fn write_4(&self, offset: u64, value: u32) {
+        let mut model = self.get();
+        match offset {
+            register::CONTROL => {
+                if value & register::CONTROL_CLEAR != 0 {
+                    model.fifo.clear();
+                }
+                if value & register::CONTROL_ON == 0 {
+                    model.running = None;
+                    return;
+                }
+                let read = value & register::CONTROL_READ != 0;
+                let started = Running { read, addressed: false, left: model.length };
+                match model.running {
+                    Some(_) => model.next = Some(started),
+                    None => model.running = Some(started),
+                }
+            }
+            register::STATUS => model.status &= !(value & register::STATUS_CLEAR),
+            register::LENGTH => model.length = value,
+            register::ADDRESS => model.address = value,
+            register::DIVIDER => model.divider = value & register::DIVIDER_MAX,
+            register::FIFO => {
+                assert!(model.fifo.len() < FIFO_SIZE, "write of a full FIFO");
+                model.fifo.push_back(u8::try_from(value).unwrap());
+            }
+            _ => panic!("write of {offset:#x}"),
+        }
+    }
+
+    fn barrier(&self, _flags: BarrierFlags) {}
+}
+
+#[test]
+fn a_register_is_read_with_a_repeated_start_and_written_without() {
+    let model = Model::on_bus();
+    let mut controller = Controller::probe(&model, 250_000_000).unwrap();
+    assert_eq!(model.get().divider, 2500);
+    let mut bytes = [0; 3];
+    assert_eq!(controller.transfer(CHIP, &[0x10], &mut bytes), Outcome::Done);
+    assert_eq!(bytes, [0x10, 0x11, 0x12]);
+    assert_eq!(model.get().bus(), "S 68w 10 Sr 68r 10 11 12 P");
+    assert_eq!(controller.transfer(CHIP, &[0x20, 0xaa, 0xbb], &mut []), Outcome::Done);
+    assert_eq!(model.get().bus(), "S 68w 20 aa bb P");
+    assert_eq!(controller.transfer(CHIP, &[], &mut bytes), Outcome::Done);
+    assert_eq!(model.get().bus(), "S 68r 22 23 24 P");
+    assert_eq!(controller.transfer(CHIP, &[], &mut []), Outcome::Done);
+    assert_eq!(model.get().bus(), "S 68w P");
+}
+
+#[test]
+fn transfers_longer_than_the_fifo_lose_nothing() {
+    let model = Model::on_bus();
+    let mut controller = Controller::probe(&model, 0).unwrap();
+    for length in 0..CHIP_SIZE {
+        let bytes: Vec<u8> =
+            (0..=length).map(|i| u8::try_from(if i == 0 { 0 } else { i + 100 }).unwrap()).collect();
+        assert_eq!(controller.transfer(CHIP, &bytes, &mut []), Outcome::Done);
+        let mut back = [0; CHIP_SIZE];
+        assert_eq!(controller.transfer(CHIP, &[0], &mut back[..length]), Outcome::Done);
+        assert_eq!(back[..length], bytes[1..]);
+    }
+}
+
+#[test]
+fn each_failure_has_its_outcome_and_the_next_transfer_works() {
+    let model = Model::on_bus();
+    let mut controller = Controller::probe(&model, 250_000_000).unwrap();
+    let mut byte = [0];
+    assert_eq!(controller.transfer(0x33, &[1], &mut byte), Outcome::NoDevice);
+    assert_eq!(controller.transfer(0x33, &[], &mut byte), Outcome::NoDevice);
+    assert_eq!(controller.transfer(0x33, &[], &mut []), Outcome::NoDevice);
+    assert_eq!(controller.transfer(CHIP, &[63, 1, 2], &mut []), Outcome::Refused);
+    model.get().clock_held = true;
+    assert_eq!(controller.transfer(CHIP, &[1], &mut byte), Outcome::ClockHeld);
+    model.get().clock_held = false;
+    model.get().held = true;
+    assert_eq!(controller.transfer(CHIP, &[], &mut byte), Outcome::Stuck);
+    model.get().held = false;
+    assert_eq!(controller.transfer(CHIP, &[0x11], &mut byte), Outcome::Done);
+    assert_eq!(byte, [0x11]);
+    assert_eq!(POLLS_MAX, 1_000_000);
+}
+
+#[test]
+fn a_device_that_keeps_nothing_is_none() {
+    struct Nothing;
+    impl Registers for Nothing {
+        fn read_4(&self, _offset: u64) -> u32 {
+            0
+        }
+        fn write_4(&self, _offset: u64, _value: u32) {}
+        fn barrier(&self, _flags: BarrierFlags) {}
+    }
+    assert_eq!(Controller::probe(Nothing, 1).err(), Some(NotThis(0)));
+}
+
+/// The driver as a client reaches it, without a kernel between them.
+struct Server<'a>(Controller<&'a Bsc>);
+
+impl Call for Server<'_> {
+    fn call(&mut self, label: u64, words: &mut Words, length: usize) -> Result<usize, Errno> {
+        self.0.request(label, words, length)
+    }
+}
+
+#[test]
+fn a_client_of_embedded_hal_reaches_the_chip() {
+    let model = Model::on_bus();
+    let mut i2c = I2c::new(Server(Controller::probe(&model, 0).unwrap()));
+    let mut bytes = [0; 2];
+    i2c.write_read(CHIP, &[5], &mut bytes).unwrap();
+    assert_eq!((bytes, model.get().bus()), ([5, 6], "S 68w 05 Sr 68r 05 06 P".into()));
+
+    // Operations of one kind are one transfer, whatever pieces they come in.
+    let (mut first, mut second) = ([0; 1], [0; 2]);
+    let mut operations = [Operation::Write(&[7]), Operation::Read(&mut first), Operation::Read(&mut second)];
+    i2c.transaction(CHIP, &mut operations).unwrap();
+    assert_eq!((first, second, model.get().bus()), ([7], [8, 9], "S 68w 07 Sr 68r 07 08 09 P".into()));
+
+    let nobody = i2c.write(0x12, &[0]).unwrap_err();
+    let address = ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address);
+    assert_eq!(embedded_hal::i2c::Error::kind(&nobody), address);
+
+    // A write after a read needs a repeated start that the controller does not have.
+    let mut operations = [Operation::Read(&mut first), Operation::Write(&[7])];
+    let refused = i2c.transaction(CHIP, &mut operations).unwrap_err();
+    assert_eq!(embedded_hal::i2c::Error::kind(&refused), ErrorKind::Other);
+    model.get().bus();
+    assert!(i2c.write(CHIP, &[0; 1000]).is_err() && model.get().bus().is_empty());
+}

@@ -1,0 +1,21 @@
+//! Clients of driver servers that implement the traits of `embedded-hal` and `embedded-io`.
+//!
+//! A driver that others wrote for those traits runs unchanged on top: each call becomes a request of the device's class,
+//! and comes back when the driver server has answered. One file for each class: [`gpio`], [`i2c`],
+//! [`random`], [`serial`], [`spi`]; [`delay`] is for whoever lets time pass.
+//!
+//! Pure: requests go through [`Call`], which `strata-runtime` implements for an endpoint, and a test for a driver on the
+//! host.
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod delay;
+pub mod error;
+pub mod gpio;
+pub mod i2c;
+pub mod random;
+pub mod serial;
+pub mod spi;
+
+pub use error::Error;
+pub use strata_protocol::driver::Call;
