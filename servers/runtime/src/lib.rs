@@ -13,6 +13,7 @@
 
 pub mod clock;
 pub mod debug;
+pub mod device;
 pub mod entry;
 pub mod ipc;
 pub mod kernel;

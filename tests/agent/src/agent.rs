@@ -1,5 +1,6 @@
 //! What a case works with: typed calls to the servers, each with the failure that it means when it does not work.
 
+use core::cell::RefCell;
 use core::fmt;
 
 use heapless::Vec;
@@ -78,6 +79,11 @@ impl Agent {
             upload: place(region::UPLOAD).address,
             free: place(region::FREE).address,
         }
+    }
+
+    /// Lends the IPC buffer to clients that share it.
+    pub(crate) fn lend_ipc<T>(&mut self, part: impl for<'b> FnOnce(&'b RefCell<&'b mut Ipc>) -> T) -> T {
+        part(&RefCell::new(&mut *self.ipc))
     }
 
     /// An empty slot.

@@ -55,6 +55,24 @@ pub(crate) const CORES: u32 = 16;
 /// Flag of a case that goes on for as long as it is told: run by `./x soak` alone.
 pub(crate) const SOAK: u32 = 32;
 
+/// Flags of a case that needs chips on the board's I²C bus: a clock at 0x68, a thermometer at 0x48.
+pub(crate) const I2C_CHIPS: u32 = 1 << 8;
+
+/// Flags of a case that needs a flash memory on the board's SPI, with [`PATTERN`] in it.
+pub(crate) const SPI_FLASH: u32 = 2 << 8;
+
+/// Flags of a case that needs a controller of pins whose model knows edges.
+pub(crate) const EDGES: u32 = 3 << 8;
+
+/// Flags of a case that needs the Pi's mini-UART, to which the host sends [`PATTERN`].
+pub(crate) const MINI_UART: u32 = 4 << 8;
+
+/// Flags of a case that needs a generator of random numbers.
+pub(crate) const RNG: u32 = 5 << 8;
+
+/// What the host puts at each 32-bit word of a fitting's memory: the word's place times this.
+pub(crate) const PATTERN: u32 = 0x9e37_79b1;
+
 /// A name as it stands in a record.
 pub(crate) const fn padded(name: &str) -> [u8; NAME_SIZE] {
     let bytes = name.as_bytes();

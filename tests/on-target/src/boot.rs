@@ -49,13 +49,17 @@ pub fn run(entry: &Entry, live: &mut dyn FnMut(&str)) -> Result<Report> {
     let truth = entry.truth.as_ref().map(|(plugin, images)| Truth::new(plugin, images, &entry.name));
     let lint_arguments = lint.as_ref().map(Lint::arguments).unwrap_or_default();
     let truth_arguments = truth.as_ref().map(Truth::arguments).unwrap_or_default();
-    let extra = [lint_arguments, truth_arguments].concat();
+    let fitted = entry.fitting.map(|fitting| fitting.arguments(&entry.case)).transpose()?.unwrap_or_default();
+    let extra = [lint_arguments, truth_arguments, fitted].concat();
     let (model, image) = (entry.model, entry.image.clone());
     let qemu = Qemu { model, image, bootargs, icount: true, parallel: false, extra };
     let mut machine = qemu.start()?;
     let Watched { mut verdict, mut output, .. } = watch(&mut machine, entry, live)?;
     // The report is complete when QEMU has ended.
     drop(machine);
+    if let Some(fitting) = entry.fitting {
+        fitting.clean_up(&entry.case);
+    }
     if let Some(lint) = lint {
         let report = lint.read()?;
         output.extend(report.summary.map(|summary| format!("(cache lint: {summary})")));

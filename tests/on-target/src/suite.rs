@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use strata_host::cases::{self, Case, flag};
+use strata_host::fitting::Fitting;
 use strata_host::model::Model;
 use strata_host::serial::BAUD;
 
@@ -59,6 +60,8 @@ pub struct Entry {
     pub case: Case,
     /// The image to boot.
     pub image: PathBuf,
+    /// What must be connected to the board.
+    pub fitting: Option<Fitting>,
     /// Where log tables are.
     pub tables: Vec<PathBuf>,
     /// The cache lint's plugin.
@@ -72,6 +75,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Whether the board has no place for what the case wants connected.
+    #[must_use]
+    pub fn does_not_fit(&self) -> bool {
+        self.fitting.is_some_and(|fitting| !fitting.fits(self.model.board))
+    }
+
     /// Whether the case is there to be flagged by the cache lint, so that it means nothing without it.
     #[must_use]
     pub fn is_for_lint(&self) -> bool {
@@ -102,8 +111,8 @@ pub fn entries() -> Result<Vec<Entry>> {
         let runs = |case: &Case| {
             case.flags & (flag::BENCH | flag::SOAK) == 0 && (model.is_smp() || case.flags & flag::CORES == 0)
         };
-        entries.extend(found.into_iter().filter(runs).map(|case| {
-            Entry {
+        for case in found.into_iter().filter(runs) {
+            entries.push(Entry {
                 name: format!("{}::{area}::{}", model.name(), case.name),
                 model,
                 image: if case.flags & flag::CHECKED != 0 { checked.clone() } else { image.clone() },
@@ -112,11 +121,12 @@ pub fn entries() -> Result<Vec<Entry>> {
                 // instruction, not of the one that executes it: cores cannot be told apart.
                 lint: lint.clone().filter(|_| case.flags & flag::SPINS == 0 && !model.is_smp()),
                 truth: truth.clone().filter(|_| area == "agent" && case.flags & flag::SPINS == 0),
+                fitting: Fitting::of(&case)?,
                 case,
                 seed,
                 patience,
-            }
-        }));
+            });
+        }
     }
     Ok(entries)
 }

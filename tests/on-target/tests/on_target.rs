@@ -41,16 +41,21 @@ fn trials(arguments: &Arguments) -> Result<(Vec<Trial>, usize)> {
         let bench = Arc::new(Mutex::new(bench));
         let trials = entries.into_iter().filter(|entry| !entry.is_for_lint()).map(|entry| {
             let bench = Arc::clone(&bench);
+            let is_fitted = entry.fitting.is_some();
             Trial::test(entry.name.clone(), move || {
                 let mut bench = bench.lock().map_err(|_| "a case before has panicked")?;
                 judge(&entry, nocapture, |live| bench.run(&entry, live))
             })
+            // Nobody knows what is connected to the board.
+            .with_ignored_flag(is_fitted)
         });
         return Ok((trials.collect(), 1));
     }
     let trials = entries.into_iter().map(|entry| {
         // What the lint is to flag proves nothing without it: listed as ignored, in the open.
-        let ignored = entry.is_for_lint() && entry.lint.is_none();
+        let unwatched = entry.is_for_lint() && entry.lint.is_none();
+        // So is what wants something connected to a device that the board does not have.
+        let ignored = unwatched || entry.does_not_fit();
         Trial::test(entry.name.clone(), move || judge(&entry, nocapture, |live| boot::run(&entry, live)))
             .with_ignored_flag(ignored)
     });

@@ -26,6 +26,8 @@ pub mod flag {
     pub const CORES: u32 = 16;
     /// It goes on for as long as it is told: run by `./x soak`.
     pub const SOAK: u32 = 32;
+    /// The part that names the devices that the machine must have: see [`crate::fitting`].
+    pub const FITTING: u32 = 0xff00;
 }
 
 /// One case.

@@ -52,7 +52,7 @@ fn row(agent: &mut Agent, server: &str) -> Outcome<ThreadRow> {
 }
 
 /// The driver servers of the image.
-fn servers(agent: &mut Agent) -> Outcome<heapless::Vec<ModuleName, 8>> {
+fn servers(agent: &mut Agent) -> Outcome<heapless::Vec<ModuleName, 12>> {
     let rows = agent.threads()?;
     let names = rows.into_iter().filter(|row| row.state != ThreadState::Idle).map(|row| row.name);
     Ok(names.collect())
