@@ -66,7 +66,8 @@ case!(
             let broken = |error| Failure::new(format_args!("the thermometer: {error:?}"));
             let mut thermometer = Lm75::new(bus, lm75::Address::default());
             let degrees = thermometer.read_temperature().map_err(broken)?;
-            ensure!(degrees.abs() < 0.1, "{degrees} degrees, and QEMU's model starts at none");
+            let starts_at_none = degrees.abs() < 0.1;
+            ensure!(starts_at_none, "{degrees} degrees, and QEMU's model starts at none");
             thermometer.set_os_temperature(42.5).map_err(broken)?;
             let mut bus = thermometer.destroy();
             let mut limit = [0; 2];
