@@ -15,8 +15,10 @@ use bcm_rng::BcmRng;
 use bcm_spi::Spi0;
 use board::{Device as BoardDevice, device, of_kind};
 use bsc_i2c::Controller as BscI2c;
+use bus_space::windows::WINDOWS_MAX;
 use driver_server::device::entry;
 use kmod_api::bus::Device;
+use kmod_api::kmod::SERVERS_MAX;
 use kmod_api::kmod::records::{API_VERSION, BASE_MAGIC, BaseInfo, FORMAT_VERSION, ServerRecord, padded};
 use mini_uart::MiniUart;
 use pl011::Pl011;
@@ -24,6 +26,9 @@ use pl031::Pl031;
 use pl061::Pl061;
 use selected_board::BOARD;
 use strata_protocol::domain::ServerStart;
+
+/// Every server has a window for its device.
+const _: () = assert!(SERVERS_MAX <= WINDOWS_MAX);
 
 /// An address that the static linker fills in.
 #[repr(transparent)]

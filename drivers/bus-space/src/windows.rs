@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use crate::BusHandle;
 
 /// Devices of one link domain.
-pub const WINDOWS_MAX: usize = 8;
+pub const WINDOWS_MAX: usize = 16;
 /// Mappings of one device that exist at a time.
 pub const MAPPINGS_MAX: usize = 4;
 /// A mapping's unit in bytes: what a word of the table counts in.

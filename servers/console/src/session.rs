@@ -22,7 +22,7 @@ use strata_runtime::uart::Uart;
 /// Capabilities of the linker server that are kept.
 const GRANTED_MAX: usize = 16;
 /// Devices whose endpoints are kept.
-const DEVICES_MAX: usize = 8;
+const DEVICES_MAX: usize = 12;
 
 /// The console's connections.
 pub(crate) struct Session {
