@@ -1,7 +1,9 @@
 //! Packs the boot archive. The reader and the layout are `strata_protocol::archive`'s.
 
 use anyhow::{Context, Result, bail};
-use strata_protocol::archive::{ALIGNMENT, Archive, ENTRIES_MAX, HEADER_SIZE, Kind, entry, header};
+use strata_protocol::archive::{
+    ALIGNMENT, Archive, ENTRIES_MAX, ENTRY_SIZE, HEADER_SIZE, Kind, entry, header,
+};
 
 /// A file to pack.
 #[derive(Debug)]
@@ -22,11 +24,12 @@ pub(crate) fn pack(members: &[Member]) -> Result<Vec<u8>> {
     let alignment = usize::try_from(ALIGNMENT)?;
     let mut directory = Vec::new();
     let mut files = Vec::new();
+    let first = (HEADER_SIZE + members.len() * ENTRY_SIZE).next_multiple_of(alignment);
     for (index, member) in members.iter().enumerate() {
         if members[..index].iter().any(|other| other.name == member.name) {
             bail!("two files of the boot archive are called {}", member.name);
         }
-        let offset = alignment + files.len();
+        let offset = first + files.len();
         let entry =
             entry(&member.name, member.kind, u64::try_from(offset)?, u64::try_from(member.bytes.len())?);
         directory.extend(
@@ -35,11 +38,10 @@ pub(crate) fn pack(members: &[Member]) -> Result<Vec<u8>> {
         files.extend_from_slice(&member.bytes);
         files.resize(files.len().next_multiple_of(alignment), 0);
     }
-    let total = alignment + files.len();
+    let total = first + files.len();
     let mut out = Vec::from(header(u32::try_from(members.len())?, u64::try_from(total)?));
     out.extend(directory);
-    debug_assert!(out.len() <= HEADER_SIZE + ENTRIES_MAX * 64);
-    out.resize(alignment, 0);
+    out.resize(first, 0);
     out.extend(files);
     match Archive::new(&out) {
         Ok(archive) if archive.files().count() == members.len() => Ok(out),
@@ -77,8 +79,11 @@ mod tests {
         let twice = [member("a", Kind::Server, 1), member("a", Kind::Module, 1)];
         assert!(pack(&twice).unwrap_err().to_string().contains("called a"));
         assert!(pack(&[member(&"n".repeat(32), Kind::Server, 1)]).is_err());
-        let many: Vec<_> = (0..64).map(|index| member(&format!("m{index}"), Kind::Module, 1)).collect();
+        let member = |index| member(&format!("m{index}"), Kind::Module, 1);
+        let many: Vec<_> = (0..=ENTRIES_MAX).map(member).collect();
         assert!(pack(&many).is_err());
-        assert!(pack(&many[..63]).is_ok());
+        for count in [63, 64, ENTRIES_MAX] {
+            assert!(pack(&many[..count]).is_ok(), "{count} files: one page of directory, or two");
+        }
     }
 }

@@ -26,8 +26,10 @@ use kmod_api::symbols::{
     bus_space_read_region_4, bus_space_read_region_8, bus_space_subregion, bus_space_trace, bus_space_unmap,
     bus_space_write_1, bus_space_write_2, bus_space_write_4, bus_space_write_8, bus_space_write_multi_1,
     bus_space_write_multi_2, bus_space_write_multi_4, bus_space_write_multi_8, bus_space_write_region_1,
-    bus_space_write_region_2, bus_space_write_region_4, bus_space_write_region_8, demo_note, demo_ping,
-    demo_wait, strata_event_signal, strata_event_wait, strata_unload,
+    bus_space_write_region_2, bus_space_write_region_4, bus_space_write_region_8, demo_keep, demo_note,
+    demo_ping, demo_wait, strata_deregister, strata_event_signal, strata_event_wait, strata_interrupt_done,
+    strata_receive, strata_register, strata_reply, strata_thread_start, strata_timer_set, strata_unload,
+    strata_wake,
 };
 use kmod_api::{export, weak_alias};
 
@@ -88,3 +90,12 @@ export!(bpf_attachments => crate::packets::attachments);
 export!(strata_event_wait => driver_server::events::wait);
 export!(strata_event_signal => driver_server::events::signal);
 export!(strata_unload => driver_server::asking::unload);
+export!(strata_register => driver_server::registering::register);
+export!(strata_deregister => driver_server::registering::deregister);
+export!(strata_timer_set => driver_server::registering::timer_set);
+export!(strata_thread_start => driver_server::registering::thread_start);
+export!(strata_interrupt_done => driver_server::registering::interrupt_done);
+export!(strata_wake => driver_server::registering::wake);
+export!(strata_receive => driver_server::registering::receive);
+export!(strata_reply => driver_server::registering::reply);
+export!(demo_keep => driver_server::registering::keep);

@@ -3,7 +3,7 @@
 //! Without it drivers attach all the same, and nobody listens. With it, whoever has the module's capability opens
 //! listeners with filters, and finds what they captured in the module's shared pages, as a file that tcpdump reads. It
 //! *provides* what packets go through, and *refines* attaching, so that the base image's record is always the whole
-//! truth (`docs/adr/0020`).
+//! truth (`docs/adr/0023`).
 //!
 //! [`aliases`] are the symbols, [`state`] what they share, [`outlet`] the file. What is decided is in the crate `bpf`, which
 //! is tested on the host.

@@ -5,7 +5,7 @@
 //!
 //! **Handover.** A tap never takes the registry away: it copies the list, in order, when it is loaded and again when the
 //! registry's [`Registry::generation`] says that it has changed. So attachments that are made while a tap comes or goes
-//! have one place where they are recorded, and a tap that is refused, or that faults, loses none (`docs/adr/0020`).
+//! have one place where they are recorded, and a tap that is refused, or that faults, loses none (`docs/adr/0023`).
 
 use heapless::Vec;
 

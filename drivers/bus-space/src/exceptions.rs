@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use crate::windows::WINDOWS_MAX;
 
 /// Threads that have a row; those with higher numbers share the last.
-pub const THREADS_MAX: usize = 16;
+pub const THREADS_MAX: usize = 20;
 /// Regions that are told apart; handles outside every device share the last.
 pub const REGIONS_MAX: usize = WINDOWS_MAX + 1;
 /// Retries of one access at most, whatever is asked for.

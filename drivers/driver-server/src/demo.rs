@@ -6,12 +6,14 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use driver_class::{Answer, Words};
 
 use kmod_api::symbols::{demo_note, demo_ping, demo_wait};
+use strata_protocol::Errno;
 use strata_protocol::domain::ServerStart;
 use strata_protocol::driver::{
-    DEMO_NOTE, DEMO_PING, DEMO_PING_POINTER, DEMO_RELEASE, DEMO_STATUS, DEMO_WAIT,
+    DEMO_KEPT, DEMO_NOTE, DEMO_PING, DEMO_PING_POINTER, DEMO_RELEASE, DEMO_STATUS, DEMO_WAIT,
 };
 
 use crate::loopback;
+use crate::registering::call_kept;
 use crate::server::{Class, Server};
 
 /// Calls of `demo_wait` begun, by all demo servers.
@@ -64,6 +66,7 @@ impl Class for Demo {
                 // SAFETY: the symbol takes any number.
                 words[0] = unsafe { kept(argument) };
             }
+            DEMO_KEPT => words[0] = call_kept(argument).ok_or(Errno::ENOENT)?,
             DEMO_WAIT => self.wait = Some(argument),
             DEMO_RELEASE => sel4_sys::seL4_Signal(self.hold),
             DEMO_STATUS => {

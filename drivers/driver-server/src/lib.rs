@@ -6,7 +6,8 @@
 //! was serving, and then serves on.
 //!
 //! [`server`] has the loop, [`device`] runs any driver in it, [`bare`], [`demo`] and [`bench`] are servers without one;
-//! [`worker`] runs module commands, [`events`] is what modules may wait on, [`asking`] what they may ask the linker server.
+//! [`worker`] runs module commands, [`events`] is what modules may wait on, [`asking`] and [`registering`] what they may ask
+//! the linker server.
 #![no_std]
 #![cfg(target_arch = "aarch64")]
 
@@ -17,5 +18,6 @@ pub mod demo;
 pub mod device;
 pub mod events;
 mod loopback;
+pub mod registering;
 pub mod server;
 pub mod worker;

@@ -171,5 +171,32 @@ extern int32_t strata_event_signal(uint32_t event);
 extern int32_t strata_unload(uint64_t name0, uint64_t name1, uint64_t name2, uint64_t name3);
 #define KMOD_HASH_strata_unload 0x8c735cd2efd7e93eu
 #define KMOD_FINGERPRINT_strata_unload 0xa4e694a0c7ed72a9u
+extern int32_t strata_register(uint64_t kind, uint64_t name0, uint64_t name1, uint64_t first, uint64_t second, uint64_t *registered);
+#define KMOD_HASH_strata_register 0xde26e799306bea54u
+#define KMOD_FINGERPRINT_strata_register 0x2d8739a60c97a9d7u
+extern int32_t strata_deregister(uint64_t handle);
+#define KMOD_HASH_strata_deregister 0x4b63622c19dd4e6fu
+#define KMOD_FINGERPRINT_strata_deregister 0x7ad7eeef7e9e8b99u
+extern int32_t strata_timer_set(uint64_t handle, uint64_t microseconds);
+#define KMOD_HASH_strata_timer_set 0x1ce0907260fd4a49u
+#define KMOD_FINGERPRINT_strata_timer_set 0x2db068d5ef2a9998u
+extern int32_t strata_thread_start(uint64_t handle);
+#define KMOD_HASH_strata_thread_start 0x539867455caa44b6u
+#define KMOD_FINGERPRINT_strata_thread_start 0x7ad7eeef7e9e8b99u
+extern int32_t strata_interrupt_done(uint64_t handle);
+#define KMOD_HASH_strata_interrupt_done 0xba9728de5915580du
+#define KMOD_FINGERPRINT_strata_interrupt_done 0x7ad7eeef7e9e8b99u
+extern void strata_wake(uint64_t slot);
+#define KMOD_HASH_strata_wake 0x8f25426fecd7adf1u
+#define KMOD_FINGERPRINT_strata_wake 0x5041d3c1832e3583u
+extern uint64_t strata_receive(uint64_t endpoint, uint64_t *message);
+#define KMOD_HASH_strata_receive 0x4f31ed5025971f3eu
+#define KMOD_FINGERPRINT_strata_receive 0xfd58138269af697eu
+extern void strata_reply(uint64_t label, uint64_t length, const uint64_t *words);
+#define KMOD_HASH_strata_reply 0xd41215d9688d1ff3u
+#define KMOD_FINGERPRINT_strata_reply 0x2b4c6bbe73d64c6du
+extern uint64_t demo_keep(uint64_t callback);
+#define KMOD_HASH_demo_keep 0x7dde3447bd58f8fau
+#define KMOD_FINGERPRINT_demo_keep 0xb62b68fd25d7c570u
 
 #endif

@@ -7,7 +7,7 @@
 //!
 //! Reading order: [`fingerprint`] (what two sides of a call must agree on), [`record`] and [`macros`] (how that gets into
 //! the file), [`module`] (commands), [`symbols`] (the symbols that exist), [`bus`] (typed access to a mapped device),
-//! [`thread`] and [`lock`] (what a layer may use while it runs).
+//! [`thread`] and [`lock`] (what a layer may use while it runs), [`registration`] (what a module leaves with others).
 #![no_std]
 
 #[cfg(test)]
@@ -21,6 +21,7 @@ pub mod log;
 pub mod macros;
 pub mod module;
 pub mod record;
+pub mod registration;
 pub mod symbols;
 pub mod thread;
 

@@ -169,6 +169,26 @@ interface! {
     /// Asks the linker server to unload the module of this name (eight bytes a word, padded with zeros) and waits for
     /// the answer: 0, or an errno number. EDEADLK from inside of that module, EBUSY from a module command.
     fn strata_unload(name0: u64, name1: u64, name2: u64, name3: u64) -> i32;
+    /// Registers something under a name of 16 bytes (eight a word, padded with zeros); `registered` takes its handle and its
+    /// value. 0, or an errno number: EPERM outside of INIT and START.
+    fn strata_register(kind: u64, name0: u64, name1: u64, first: u64, second: u64, registered: *mut u64) -> i32;
+    /// Gives back what was registered: 0, or an errno number.
+    fn strata_deregister(handle: u64) -> i32;
+    /// Sets a timer in so many microseconds, 0 for never: 0, or an errno number.
+    fn strata_timer_set(handle: u64, microseconds: u64) -> i32;
+    /// Starts a thread that has not begun or has left: 0, or an errno number.
+    fn strata_thread_start(handle: u64) -> i32;
+    /// Lets an interrupt come again: 0, or an errno number.
+    fn strata_interrupt_done(handle: u64) -> i32;
+    /// Wakes the thread whose value this is.
+    fn strata_wake(slot: u64);
+    /// Waits for a request at an endpoint or for a signal, 0 for a signal alone; `message` takes label, length and four
+    /// words. The badge.
+    fn strata_receive(endpoint: u64, message: *mut u64) -> u64;
+    /// Answers the request that was received last with `length` of four words.
+    fn strata_reply(label: u64, length: u64, words: *const u64);
+    /// Has the demo servers keep an address to call, 0 for none; the one before. For tests.
+    fn demo_keep(callback: u64) -> u64;
 }
 
 /// All lists together, in the order of the C header.

@@ -17,6 +17,7 @@ pub mod deadlines;
 pub mod ledger;
 pub mod log_indices;
 pub mod queue;
+pub mod registrations;
 pub mod slots;
 pub mod window;
 

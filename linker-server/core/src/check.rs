@@ -2,6 +2,7 @@
 
 use crate::alias::{AliasKind, AliasStack};
 use crate::branch::{Branch, Va};
+use crate::callback::CALLBACK_UNITS;
 use crate::commit::TextSpace;
 use crate::difference::{answer, branch_of};
 use crate::domain::{LinkDomain, Module, ModuleId, ModuleState, Symbol, SymbolId};
@@ -25,11 +26,11 @@ pub enum Violation {
     Site(Va),
     /// 6. Each site has an answer, in the stack of a symbol that its caller imports or refines.
     Unbound(Va),
-    /// 7. Each unit of linker-owned text belongs to a gate, a slot or a veneer of its owner.
+    /// 7. Each unit of linker-owned text belongs to a gate, a slot, a veneer or a callback of its owner.
     LinkerText(u8),
     /// 8. The name index names exactly the symbols in use.
     NameIndex,
-    /// 9. Each site holds the branch to its answer.
+    /// 9. Each site holds the branch to its answer, and each callback's slot that to its function or to its stub.
     Text(Va),
 }
 
@@ -71,6 +72,12 @@ impl LinkDomain {
                 if expected.is_none() || text.read(site.at) != expected.map(|branch| branch.bits()) {
                     return Err(Violation::Text(site.at));
                 }
+            }
+        }
+        for callback in self.callbacks() {
+            let expected = self.callback_branch(callback).map(|branch| branch.bits());
+            if expected.is_none() || text.read(callback.at) != expected {
+                return Err(Violation::Text(callback.at));
             }
         }
         Ok(())
@@ -130,6 +137,7 @@ impl LinkDomain {
         let introduced = module.aliases().iter().filter(|symbol| {
             self.symbols[symbol.index()].stack.of(module.id()).is_some_and(|alias| alias.kind.introduces())
         });
+        units += self.callbacks().filter(|callback| callback.owner == module.id()).count() * CALLBACK_UNITS;
         units += introduced.filter(|symbol| self.symbols[symbol.index()].denial.stub().is_some()).count()
             * STUB_UNITS;
         if units == self.text.units_of(owner) { Ok(()) } else { Err(Violation::LinkerText(owner)) }

@@ -10,6 +10,7 @@ use kmod::records::fnv1a;
 
 use crate::alias::{AliasKind, AliasStack, Binding};
 use crate::branch::Va;
+use crate::callback::Callbacks;
 use crate::load::ModuleFacts;
 use crate::name::Name;
 use crate::revoke::Denial;
@@ -225,6 +226,7 @@ pub struct LinkDomain {
     pub(crate) by_hash: Vec<(u64, SymbolId), SYMBOLS_MAX>,
     pub(crate) sites: SiteTable,
     pub(crate) text: LinkerText,
+    pub(crate) callbacks: Callbacks,
 }
 
 impl LinkDomain {
@@ -239,6 +241,7 @@ impl LinkDomain {
         by_hash: Vec::new(),
         sites: SiteTable::EMPTY,
         text: LinkerText::EMPTY,
+        callbacks: Callbacks::EMPTY,
     };
 
     /// Gives the window of linker-owned text: `size` bytes from `start`, of which the caller holds all mapped.

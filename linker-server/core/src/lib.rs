@@ -33,6 +33,7 @@ extern crate std;
 
 pub mod alias;
 pub mod branch;
+pub mod callback;
 pub mod capability;
 pub mod check;
 pub mod commit;
@@ -56,6 +57,7 @@ pub mod unwind;
 
 pub use alias::{Alias, AliasKind, AliasStack, Binding};
 pub use branch::{Branch, OutOfRange, Va};
+pub use callback::{CALLBACKS_MAX, Callback, CallbackError};
 pub use capability::{CapRights, Capabilities, CapabilityError, CapabilityId, Quota};
 pub use commit::{CommitError, Mismatch, Refused, TextSpace, affix, commit, forget, revert};
 pub use domain::{LinkDomain, Module, ModuleId, ModuleState, Symbol, SymbolId};

@@ -97,6 +97,39 @@ pub const fn exit_tail(signal: u16) -> [u32; EXIT_TAIL_WORDS] {
     ]
 }
 
+/// Words of the thread exit.
+pub const THREAD_EXIT_WORDS: usize = 12;
+/// Bytes that it takes.
+pub const THREAD_EXIT_SIZE: u64 = 48;
+const _: () = assert!(THREAD_EXIT_WORDS as u64 * 4 <= THREAD_EXIT_SIZE);
+/// `seL4_SysReply` and `seL4_SysCall` of the AArch64 ABI without MCS, as immediates of a MOVN: -6 and -1.
+const REPLY: u32 = 5;
+const CALL: u32 = 0;
+
+/// The words of the thread exit: where a thread that a module has registered returns to.
+///
+/// It answers whoever still waits for this thread with label `errno`, which does nothing if nobody does, and tells the
+/// linker server that it has left: a call with label `left` of the endpoint that its faults go to, slot `first` + 2^`shift`
+/// times the thread's number. That call is not answered.
+#[must_use]
+pub const fn thread_exit(errno: u32, left: u32, first: u32, shift: u32) -> [u32; THREAD_EXIT_WORDS] {
+    assert!(errno < 1 << 16 && left < 1 << 16 && first < 1 << 12 && shift < 32, "immediates");
+    [
+        0xd280_0001 | errno << 5,                                     // movz x1, #errno
+        0xd374_cc21,              // lsl x1, x1, #12: the label of a message without words
+        0x9280_0007 | REPLY << 5, // movn x7, #5
+        0xd400_0001,              // svc #0
+        0xd53b_d050,              // mrs x16, tpidr_el0
+        0xb940_3200,              // ldr w0, [x16, #48]: the thread block's number
+        0xd340_0000 | ((64 - shift) & 63) << 16 | (63 - shift) << 10, // lsl x0, x0, #shift
+        0x9100_0000 | first << 10, // add x0, x0, #first
+        0xd280_0001 | left << 5,  // movz x1, #left
+        0xd374_cc21,              // lsl x1, x1, #12
+        0x9280_0007 | CALL << 5,  // movn x7, #0
+        0xd400_0001,              // svc #0
+    ]
+}
+
 /// The word that stands at [`GATE_NOP_WORD`] of a gate while its module leaves: a branch to the exit tail.
 pub fn exit_branch(gate: Va, tail: Va) -> Result<Branch, OutOfRange> {
     Branch::encode(gate.plus(GATE_NOP_WORD as u64 * 4), tail, false)
@@ -128,9 +161,19 @@ const fn half_at(address: u64, shift: u32) -> u32 {
 /// layers look for errors, and returns the value that the symbol declares for a fault. It uses only x16 and x17.
 #[must_use]
 pub const fn denied(answer: u64) -> [u32; 8] {
+    erring(1, answer)
+}
+
+/// The words of a stub that a callback leads to whose module does not answer: as [`denied`], with EIO.
+#[must_use]
+pub const fn failing(answer: u64) -> [u32; 8] {
+    erring(5, answer)
+}
+
+const fn erring(errno: u32, answer: u64) -> [u32; 8] {
     [
         0xd53b_d050,                            // mrs x16, tpidr_el0
-        0x5280_0031,                            // mov w17, #1: EPERM
+        0x5280_0011 | errno << 5,               // mov w17, #errno
         0xb900_3611,                            // str w17, [x16, #52]: the thread block's bus status
         0xd280_0000 | half_at(answer, 0) << 5,  // movz x0, #…
         0xf2a0_0000 | half_at(answer, 16) << 5, // movk x0, #…, lsl #16
@@ -226,7 +269,7 @@ mod tests {
     //! rules of the Arm ARM; allocation is tried to the last unit.
     use super::{
         GATE_CALL_WORD, GATE_NOP_WORD, GATE_SIZE, GATE_UNITS, LinkerText, exit_branch, exit_tail, gate,
-        landing_pad, slot, veneer,
+        landing_pad, slot, thread_exit, veneer,
     };
     use crate::branch::{Branch, Va};
 
@@ -284,6 +327,11 @@ mod tests {
             [tail[0], tail[1], tail[6], tail[7]],
             [0xaa00_03e9, 0xaa01_03ea, 0xaa09_03e0, 0xaa0a_03e1]
         );
+        let exit = thread_exit(19, 48, 16, 3);
+        // movz x1, #19; lsl x1, x1, #12; movn x7, #5; ldr w0, [x16, #48]; lsl x0, x0, #3; add x0, x0, #16
+        assert_eq!(exit[..3], [0xd280_0261, 0xd374_cc21, 0x9280_00a7]);
+        assert_eq!(exit[5..8], [0xb940_3200, 0xd37d_f000, 0x9100_4000]);
+        assert_eq!((exit[8], exit[10]), (0xd280_0601, 0x9280_0007));
         let branch = exit_branch(AT, Va(AT.0 + 0x1000)).unwrap();
         assert!(!branch.links());
         assert_eq!(branch.target(AT.plus(GATE_NOP_WORD as u64 * 4)), Va(AT.0 + 0x1000));

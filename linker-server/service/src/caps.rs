@@ -130,6 +130,7 @@ impl Linker<'_> {
             | Request::Symbol { .. }
             | Request::Domain { .. }
             | Request::Thread { .. }
+            | Request::Registration { .. }
             | Request::Ledger { .. }
             | Request::Audit
             | Request::FailAfter { .. } => CapRights::STATUS,

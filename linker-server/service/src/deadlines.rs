@@ -19,9 +19,12 @@ pub enum Purpose {
     Look,
     /// The next look at a thread that has used up its budget.
     Sample,
+    /// The next timer that a module has set.
+    Timers,
 }
 
-const PURPOSES: [Purpose; 4] = [Purpose::Command, Purpose::Drain, Purpose::Look, Purpose::Sample];
+const PURPOSES: [Purpose; 5] =
+    [Purpose::Command, Purpose::Drain, Purpose::Look, Purpose::Sample, Purpose::Timers];
 const _: () = assert!(PURPOSES.len() <= DEADLINES_MAX);
 
 /// The linker server's deadlines.

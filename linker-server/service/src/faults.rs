@@ -72,7 +72,7 @@ impl Linker<'_> {
         let Some(fault) = seL4_Fault::get_from_ipc_buffer(tag, self.objects.ipc) else { return };
         let fault = Fault::of(&fault);
         let number = badge & (caps::linker_badge::FAULT - 1);
-        let Some(at) = usize::try_from(number).ok().filter(|at| *at < self.space.threads.len()) else {
+        let Some(at) = usize::try_from(number).ok().filter(|at| self.space.threads.get(*at).is_some()) else {
             return;
         };
         if self.resume_at_fixup(at, &fault) {
@@ -93,6 +93,7 @@ impl Linker<'_> {
         match self.space.threads[at].role {
             Role::Worker(_) => self.worker_faulted(at, module),
             Role::Server(_) => self.server_faulted(at, &fault, module),
+            Role::Guest => self.guest_faulted(at, &fault, module),
         }
     }
 
@@ -114,9 +115,7 @@ impl Linker<'_> {
         let (thread, sight) = (&self.space.threads[at], sight!(self));
         let known = self.link.module(module).ok()?;
         let way = way_out(self.objects, thread, &sight, known, self.scratch).ok().flatten()?;
-        let symbol = self.link.symbol(way.symbol)?;
-        let value = symbol.stack().of(module)?.fault_value;
-        thread.returning(&way, value)
+        thread.returning(&way)
     }
 
     /// Whether a thread that executes in a module's text could be made to return from it.
@@ -187,6 +186,25 @@ impl Linker<'_> {
             let _ = self.parked.push(Parked { thread: thread.number, registers });
         }
         let Some(module) = module else { return self.restart_parked() };
+        self.blame(module);
+    }
+
+    /// A thread of a module stands at a fault. Its call returns from another module that is to blame; else its own module
+    /// is, which has it led out when it is popped.
+    fn guest_faulted(&mut self, at: usize, fault: &Fault, module: Option<ModuleId>) {
+        self.space.threads[at].fault = Some(fault.row);
+        let number = self.space.threads[at].number;
+        let Some(own) = self.owner_of_guest(number) else { return };
+        let other = module.filter(|module| *module != own);
+        let registers = other.and_then(|module| self.returning(at, module));
+        if registers.is_some() {
+            let _ = self.parked.push(Parked { thread: number, registers });
+        }
+        self.blame(other.filter(|_| registers.is_some()).unwrap_or(own));
+    }
+
+    /// Has a module popped: by the turn under way if it is about that module, else before anything else.
+    fn blame(&mut self, module: ModuleId) {
         let same = self.turn.as_ref().is_some_and(|turn| turn.module == Some(module));
         let command = matches!(self.turn.as_ref().map(|turn| &turn.work), Some(Work::Command { .. }));
         if same && !command {

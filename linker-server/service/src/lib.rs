@@ -3,7 +3,8 @@
 //! Reading order: [`start`] (from the start page to a link domain in service), [`linker`] (the state and
 //! the loop), [`requests`] and [`rows`] (what clients ask), [`turns`], [`load`] and [`commands`] (one
 //! at a time), [`caps`] (who may), [`faults`] and [`budget`] (threads that do not come
-//! back), [`drivers`] (servers that leave and come back); [`exits`], [`replies`], [`deadlines`],
+//! back), [`drivers`] (servers that leave and come back), [`registrations`] and [`registered`] (what modules leave with
+//! others); [`exits`], [`replies`], [`deadlines`],
 //! [`store`], [`trust`] and [`explain`] serve them.
 #![no_std]
 #![cfg(target_arch = "aarch64")]
@@ -23,6 +24,8 @@ pub mod explain;
 pub mod faults;
 pub mod linker;
 pub mod load;
+pub mod registered;
+pub mod registrations;
 pub mod replies;
 pub mod requests;
 pub mod rows;

@@ -7,6 +7,7 @@ use crate::budget::Watch;
 use crate::caps::Presented;
 use crate::deadlines::Deadlines;
 use crate::load::Planned;
+use crate::registered::Record;
 use crate::replies::{Owed, Replies};
 use crate::store::Store;
 use crate::trust::Authentic;
@@ -15,6 +16,7 @@ use kmod::BaseObject;
 use kmod_trust::{Authority, Versions};
 use linker_books::log_indices::LogIndices;
 use linker_books::queue::Queue;
+use linker_books::registrations::Registrations;
 use linker_core::capability::Usage;
 use linker_core::{CapRights, Capabilities, CapabilityId};
 use linker_core::{LinkDomain, LinkPlan, MODULES_MAX, ModuleId, Transaction};
@@ -28,8 +30,9 @@ use linker_space::thread::THREADS_MAX;
 use linker_unwind::{Scratch, Tables};
 use sel4_sys::{seL4_MessageInfo, seL4_UserContext};
 use strata_protocol::linker::{Reply, thread_request};
+use strata_protocol::start::StartInfo;
 use strata_protocol::store::{Area, ImageRef};
-use strata_protocol::{ModuleName, Refusal, SymbolName, caps};
+use strata_protocol::{DetailText, ModuleName, Refusal, SymbolName, caps};
 
 /// One behind the last index of a log string.
 pub const LOG_INDEX_LIMIT: u32 = 65_534;
@@ -156,6 +159,8 @@ pub struct Turn {
     pub gone: Option<ModuleId>,
     /// An unload that has become a pop, because the module's text faulted.
     pub popping: bool,
+    /// What the module had left registered.
+    pub left: Option<DetailText>,
 }
 
 /// A thread that stands at a fault.
@@ -221,6 +226,12 @@ pub struct Linker<'a> {
     pub modules: [Option<Loaded>; MODULES_MAX],
     /// Shared regions.
     pub regions: Vec<Region, REGIONS_MAX>,
+    /// What modules have registered.
+    pub registrations: Registrations<ModuleId, Record>,
+    /// A signal has come where a message was looked for.
+    pub unheard: bool,
+    /// The start page.
+    pub start: &'static StartInfo,
     /// Requests that wait.
     pub queue: Queue<Pending>,
     /// Modules to pop before anything else.
@@ -259,6 +270,7 @@ impl Linker<'_> {
         } else if badge & caps::linker_badge::FAULT != 0 {
             match tag.get_label() {
                 thread_request::UNLOAD => self.asked_by_thread(badge, tag),
+                label if crate::registrations::is_about(label) => self.asked_about_registrations(badge, tag),
                 _ => self.faulted(badge, tag),
             }
         } else {
@@ -277,6 +289,9 @@ impl Linker<'_> {
                 }
                 Answer::Later => {}
             }
+        }
+        if core::mem::take(&mut self.unheard) {
+            self.signalled();
         }
         self.begin_turns();
     }

@@ -55,6 +55,7 @@ impl Linker<'_> {
             Request::Symbol { index } => Answer::Now(self.symbol_row(index)),
             Request::Domain { index } => Answer::Now(self.domain_row(index)),
             Request::Thread { index } => Answer::Now(self.thread_row(index)),
+            Request::Registration { index } => Answer::Now(self.registration_row(index)),
             Request::Ledger { index } => Answer::Now(self.ledger_row(index)),
             Request::Audit => Answer::Now(self.audit()),
             Request::FailAfter { steps } => {
@@ -171,8 +172,13 @@ impl Linker<'_> {
             self.give_up_stop(Errno::ECANCELED, "cancelled; everything is as before");
             return Answer::Now(Reply::Done);
         }
+        // Going back may give something back, which takes the capability to reply to this request.
+        let Some(owed) = self.replies.save(self.objects) else {
+            return refuse(Errno::EBUSY, "transaction", "too many answers are owed");
+        };
         self.tell(linker_core::Event::Cancel(CoreErrno::ECANCELED));
-        Answer::Now(Reply::Done)
+        self.replies.send(self.objects, owed, &Reply::Done);
+        Answer::Later
     }
 
     /// The endpoint of a driver server, and what it signals to its client.
@@ -183,7 +189,8 @@ impl Linker<'_> {
 
     fn open_device(&mut self, badge: u64, name: &str) -> Answer {
         let Some((endpoint, _)) = self.server(name) else {
-            return refuse(Errno::ENODEV, name, "no such device");
+            let registered = self.open_registered(name);
+            return registered.unwrap_or_else(|| refuse(Errno::ENODEV, name, "no such device"));
         };
         // The client may call, and the answer may carry a capability; it may not receive or grant.
         let rights = seL4_CapRights::new(1, 0, 0, 1);
@@ -198,7 +205,8 @@ impl Linker<'_> {
         self.lend(name, |linker| linker.objects.copy(signal, seL4_CapRights::all(), Account::LINKER))
     }
 
-    fn lend(
+    /// An answer with a capability that is made for it.
+    pub fn lend(
         &mut self,
         name: &str,
         make: impl FnOnce(&mut Self) -> Result<u64, linker_space::error::ObjectError>,

@@ -171,8 +171,8 @@ impl Linker<'_> {
 
     /// The thread at a position, with who it is inside of.
     pub fn thread_row(&mut self, index: u32) -> Reply {
-        let Some(thread) = self.space.threads.get(index as usize) else { return Reply::End };
-        let one = core::slice::from_ref(thread);
+        let Some(thread) = self.space.threads.nth(index as usize) else { return Reply::End };
+        let one = core::iter::once(thread);
         let seen =
             look(self.objects, one, &sight!(self), None, self.scratch).ok().and_then(|mut seen| seen.pop());
         let (inside, entry) = seen.and_then(|seen| seen.inside).unzip();
@@ -189,7 +189,10 @@ impl Linker<'_> {
                     _ => protocol::ThreadState::Running,
                 },
                 Role::Worker(_) if !is_busy(thread) => protocol::ThreadState::Idle,
-                Role::Worker(_) => protocol::ThreadState::Running,
+                Role::Guest if !self.space.threads.guest(thread.number).is_some_and(|guest| guest.inside) => {
+                    protocol::ThreadState::Stopped
+                }
+                Role::Worker(_) | Role::Guest => protocol::ThreadState::Running,
             },
             core: thread.core,
             pc: seen.map_or(0, |seen| seen.pc),
@@ -237,7 +240,7 @@ impl Linker<'_> {
             let why = format_args!("the link domain's invariant: {violation:?}");
             return Reply::Refused(Refusal::format(Errno::EIO, "link domain", why));
         }
-        let agree = methods_agree(self.objects, &self.space.threads, &sight!(self), self.scratch);
+        let agree = methods_agree(self.objects, self.space.threads.all(), &sight!(self), self.scratch);
         if !matches!(agree, Ok(true)) {
             let refusal = Refusal::new(
                 Errno::EIO,

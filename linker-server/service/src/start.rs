@@ -11,14 +11,15 @@ use kmod::base::Permission;
 use kmod::{BaseError, BaseObject};
 use linker_books::log_indices::LogIndices;
 use linker_books::queue::Queue;
+use linker_books::registrations::Registrations;
 use linker_books::window::Window;
 use linker_core::image::BaseSource;
-use linker_core::text::{exit_tail, landing_pad};
+use linker_core::text::{exit_tail, landing_pad, thread_exit};
 use linker_core::{CommitError, LINKER_TEXT_SIZE_MAX, LinkDomain, LinkPlan, PlanError, Transaction, Va};
 use linker_core::{TextSpace, affix, commit, plan_base};
 use linker_space::domain::{
     DomainError, DomainSpace, EXIT_TAIL_AT, Grants, LANDING_PAD_AT, LINKER_TEXT_AT, LINKER_TEXT_END,
-    SEGMENTS_MAX, Segment, ServerPlan, WORKERS_MAX,
+    SEGMENTS_MAX, Segment, ServerPlan, THREAD_EXIT_AT, WORKERS_MAX,
 };
 use linker_space::error::ObjectError;
 use linker_space::objects::Objects;
@@ -26,14 +27,26 @@ use linker_space::text::Text;
 use linker_space::vspace::Access;
 use linker_unwind::Scratch;
 use sel4_sys::seL4_CPtr;
+use strata_protocol::Errno;
 use strata_protocol::archive::{Archive, ArchiveError, Kind};
 use strata_protocol::domain::slot;
+use strata_protocol::linker::thread_request;
 use strata_protocol::start::{StartInfo, core_of, grant, region};
 use strata_protocol::timer::DeadlinePage;
 
 /// The slot that the exit tail signals, in the width of its instruction.
 const EXIT_SIGNAL: u16 = 8;
 const _: () = assert!(EXIT_SIGNAL as u64 == slot::EXIT_SIGNAL);
+/// What the thread exit answers a client whom its thread has left waiting: ENODEV, in the width of its instruction.
+const NO_DEVICE: u32 = Errno::ENODEV.number().unsigned_abs();
+/// What it tells the linker server.
+const LEFT: u32 = 48;
+const _: () = assert!(LEFT as u64 == thread_request::LEFT);
+/// Where the fault endpoint of a thread stands: this, and its number shifted.
+const FAULT_ENDPOINTS: u32 = 16;
+/// See [`FAULT_ENDPOINTS`].
+const PER_THREAD_SHIFT: u32 = 3;
+const _: () = assert!(slot::fault_endpoint(5) == FAULT_ENDPOINTS as u64 + (5 << PER_THREAD_SHIFT));
 
 /// Why the linker server cannot start. It does not go on.
 #[derive(Debug)]
@@ -77,7 +90,7 @@ from! {
 }
 
 /// Grants of the start page.
-struct StartGrants<'a>(&'a StartInfo);
+pub struct StartGrants<'a>(pub &'a StartInfo);
 
 impl Grants for StartGrants<'_> {
     fn device(&self, physical: u64) -> Option<seL4_CPtr> {
@@ -142,8 +155,10 @@ pub fn start<'a>(
     {
         let texts = Mapped { space: &space, base_tables: None, modules: &[] };
         let mut text = Text::new(objects, space.spaces, texts, &[]);
-        let tail = exit_tail(EXIT_SIGNAL);
-        let ways = [(LANDING_PAD_AT, &landing_pad()[..]), (EXIT_TAIL_AT, &tail[..])];
+        let (tail, exit) =
+            (exit_tail(EXIT_SIGNAL), thread_exit(NO_DEVICE, LEFT, FAULT_ENDPOINTS, PER_THREAD_SHIFT));
+        let ways =
+            [(LANDING_PAD_AT, &landing_pad()[..]), (EXIT_TAIL_AT, &tail[..]), (THREAD_EXIT_AT, &exit[..])];
         for (at, word) in ways.into_iter().flat_map(|(at, words)| (at..).step_by(4).zip(words)) {
             text.write(Va(at), *word).map_err(|_| CommitError::Refused(Va(at)))?;
         }
@@ -192,6 +207,9 @@ pub fn start<'a>(
         replies,
         modules: [const { None }; linker_core::MODULES_MAX],
         regions: Vec::new(),
+        registrations: Registrations::new(),
+        unheard: false,
+        start,
         queue: Queue::new(),
         pops: Vec::new(),
         parked: Vec::new(),

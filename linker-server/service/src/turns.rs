@@ -6,7 +6,9 @@
 use crate::deadlines::Purpose;
 use crate::explain;
 use crate::linker::{Linker, Turn, Work, sight, text};
+use crate::registered::{Record, What};
 use crate::replies::Owed;
+use linker_books::registrations::Registration;
 use linker_core::transaction::{Blocker, Why};
 use linker_core::{
     Action, CapRights, Command, Errno as CoreErrno, Event, ModuleId, Name, Outcome, Va, commit, forget,
@@ -46,6 +48,7 @@ impl Linker<'_> {
             worker: None,
             gone: None,
             popping: false,
+            left: None,
             since: [0; THREADS_MAX],
         };
         let started = match &turn.work {
@@ -132,9 +135,7 @@ impl Linker<'_> {
                 }
                 Action::Look => self.step_look(),
                 Action::Revert => self.step_revert(),
-                // Modules have no way to register anything with the linker server yet, so that nothing
-                // can be left behind.
-                Action::Check => Event::Done,
+                Action::Check => self.step_check(),
                 Action::Unmap => self.step_unmap(),
                 Action::Reclaim => self.step_reclaim(),
                 Action::Abandon => self.step_abandon(),
@@ -211,7 +212,7 @@ impl Linker<'_> {
         };
         let thread = thread.and_then(|thread| self.space.threads.get(thread as usize));
         if let Some(thread) = thread {
-            let one = core::slice::from_ref(thread);
+            let one = core::iter::once(thread);
             let seen = look(self.objects, one, &sight!(self), Some(module), self.scratch)
                 .map_err(|error| explain::object(name, error))?;
             if seen.iter().any(|seen| seen.inside.is_some()) {
@@ -295,6 +296,7 @@ impl Linker<'_> {
         let mut text = text!(self);
         match commit(self.plan, self.link, &mut text) {
             Ok(()) => {
+                self.point_callbacks(module);
                 self.tell_exits(module);
                 self.tell_servers();
                 Event::Done
@@ -306,6 +308,7 @@ impl Linker<'_> {
     fn step_revert(&mut self) -> Event {
         let mut text = text!(self);
         revert(self.plan, self.link, &mut text);
+        self.point_callbacks(self.plan.module());
         self.tell_exits(self.plan.module());
         self.tell_servers();
         Event::Done
@@ -315,12 +318,19 @@ impl Linker<'_> {
     fn step_look(&mut self) -> Event {
         let Some(turn) = self.turn.as_mut() else { return Event::NobodyInside };
         let target = turn.module;
-        let looked = look(self.objects, &self.space.threads, &sight!(self), target, self.scratch);
-        let Ok(seen) = looked else {
+        let threads = self.space.threads.all();
+        let looked = look(self.objects, threads, &sight!(self), target, self.scratch);
+        let Ok(mut seen) = looked else {
             // Not knowing is "somebody": it can only be reported too often.
             self.deadlines.set(Purpose::Look, LOOK_AGAIN_MS, 0);
             return Event::SomebodyInside;
         };
+        // A thread of the module is inside until it has left, wherever it is.
+        for seen in seen.iter_mut().filter(|seen| seen.inside.is_none()) {
+            let own = |held: &Registration<ModuleId, Record>| matches!(held.what.what, What::Thread { number } if number == seen.thread);
+            let owner = self.registrations.all().find(|held| own(held)).map(|held| held.owner);
+            seen.inside = owner.filter(|owner| Some(*owner) == target).map(|owner| (owner, None));
+        }
         let now = ticks();
         self.transaction.clear_blockers();
         let mut somebody = false;
@@ -352,8 +362,20 @@ impl Linker<'_> {
         }
     }
 
+    /// Revokes what the module has left registered.
+    fn step_check(&mut self) -> Event {
+        let Some(module) = self.turn.as_ref().and_then(|turn| turn.module) else { return Event::Done };
+        let left = self.revoke_registrations(module);
+        if let Some(turn) = self.turn.as_mut() {
+            turn.left = left;
+        }
+        Event::Done
+    }
+
     fn step_unmap(&mut self) -> Event {
         let Some(module) = self.turn.as_ref().and_then(|turn| turn.module) else { return Event::Done };
+        // An INIT that refuses is not asked to FINI.
+        self.revoke_registrations(module);
         if let Some(loaded) = self.modules[usize::from(module.index)].as_ref()
             && loaded.space.unmap(self.objects).is_err()
         {
@@ -405,6 +427,7 @@ impl Linker<'_> {
     fn step_revoke(&mut self) -> Event {
         if let Some(module) = self.turn.as_ref().and_then(|turn| turn.module) {
             self.link.wedge(module);
+            self.revoke_registrations(module);
         }
         Event::Done
     }
@@ -430,6 +453,7 @@ impl Linker<'_> {
         let stopping = matches!(self.turn.as_ref().map(|turn| &turn.work), Some(Work::Stop { .. }));
         match purpose {
             Purpose::Sample => self.sample(),
+            Purpose::Timers => self.timers_passed(),
             Purpose::Look if stopping => self.ask_to_stop(),
             Purpose::Drain if stopping => {
                 let why = "it is in the middle of a request; everything is as before";
@@ -466,7 +490,10 @@ impl Linker<'_> {
             Outcome::Undone(_) | Outcome::Wedged(_) => {}
         }
         let reply = match outcome {
-            Outcome::Live | Outcome::Gone => Reply::Done,
+            Outcome::Live | Outcome::Gone => match self.turn.as_mut().and_then(|turn| turn.left.take()) {
+                Some(remark) => Reply::DoneWith { remark },
+                None => Reply::Done,
+            },
             Outcome::Undone(cause) => self.undone(cause),
             Outcome::Wedged(cause) => self.wedged(cause),
         };

@@ -8,10 +8,11 @@
 //! nothing by which an address space or a thread could be changed.
 
 use crate::error::{ObjectError, Operation, check};
+use crate::guest::{PERMANENT_MAX, Threads};
 use crate::mirror::View;
 use crate::objects::{Objects, PAGE_BITS, PAGE_SIZE, Untyped};
 use crate::thread::{
-    DOMAIN_CNODE_BITS, Recipe, Role, THREAD_STRIDE, THREADS_AT, THREADS_MAX, Thread, command_page_of,
+    DOMAIN_CNODE_BITS, Made, Recipe, Role, THREAD_STRIDE, THREADS_AT, THREADS_MAX, Thread, command_page_of,
     make_thread,
 };
 use crate::vspace::{Access, Pages, VSpaces, make_pages, make_tables, map, mirror, publish};
@@ -22,7 +23,7 @@ use linker_books::WINDOW_PAGES_MAX;
 use linker_books::ledger::Account;
 use linker_books::window::Window;
 use linker_core::LINKER_TEXT_SIZE_MAX;
-use linker_core::text::{EXIT_TAIL_SIZE, LANDING_PAD_SIZE};
+use linker_core::text::{EXIT_TAIL_SIZE, LANDING_PAD_SIZE, THREAD_EXIT_SIZE};
 use sel4_sys::api_object::{
     seL4_ARM_VSpaceObject, seL4_CapTableObject, seL4_EndpointObject, seL4_NotificationObject,
 };
@@ -68,10 +69,13 @@ pub const LANDING_PAD_AT: u64 = LINKER_TEXT_AT + LINKER_TEXT_SIZE_MAX as u64 - L
 
 /// Where the exit tail stands: in front of it.
 pub const EXIT_TAIL_AT: u64 = LANDING_PAD_AT - EXIT_TAIL_SIZE;
+/// Where the thread exit stands: in front of that.
+pub const THREAD_EXIT_AT: u64 = EXIT_TAIL_AT - THREAD_EXIT_SIZE;
 /// One behind the linker-owned text that modules get.
-pub const LINKER_TEXT_END: u64 = EXIT_TAIL_AT;
+pub const LINKER_TEXT_END: u64 = THREAD_EXIT_AT;
 
-/// Whether an address is in the landing pad or the exit tail: whoever is there returns to x30 with SP as it is.
+/// Whether an address is in the landing pad, the exit tail or the thread exit: whoever is in the first two returns to x30
+/// with SP as it is, and who is in the last is gone soon.
 #[must_use]
 pub const fn is_way_out(at: u64) -> bool {
     at >= LINKER_TEXT_END && at < LINKER_TEXT_AT + LINKER_TEXT_SIZE_MAX as u64
@@ -82,10 +86,11 @@ const STRUCTURES_SIZE: u64 = 2 << 20;
 /// Slots of one thread in the link domain's CNode.
 const SLOTS_PER_THREAD: u64 = slot::PER_THREAD;
 const _: () = assert!(
-    slot::FIRST_DYNAMIC + SLOTS_PER_THREAD * THREADS_MAX as u64 <= 1 << DOMAIN_CNODE_BITS,
+    slot::FIRST_DYNAMIC + SLOTS_PER_THREAD * THREADS_MAX as u64 == slot::FIRST_REGISTERED,
     "every thread has its slots"
 );
-const _: () = assert!(SERVERS_MAX + WORKERS_MAX as usize <= THREADS_MAX);
+const _: () = assert!(slot::FIRST_REGISTERED + slot::REGISTERED <= 1 << DOMAIN_CNODE_BITS);
+const _: () = assert!(SERVERS_MAX + WORKERS_MAX as usize <= PERMANENT_MAX);
 const _: () = assert!(WINDOW_END - WINDOW_AT == 128 << 20);
 const _: () = assert!(MODULES_END - MODULES_AT <= WINDOW_PAGES_MAX as u64 * PAGE_SIZE);
 
@@ -176,13 +181,13 @@ pub struct DomainSpace {
     /// Free addresses for modules.
     pub window: &'static mut Window,
     /// Its threads, by number.
-    pub threads: Vec<Thread, THREADS_MAX>,
+    pub threads: Threads,
     /// Its driver servers.
     pub servers: Vec<Server, SERVERS_MAX>,
     /// Text that may be patched: base image and linker-owned text.
     pub texts: Vec<View, SEGMENTS_MAX>,
     base: Vec<View, SEGMENTS_MAX>,
-    cnode: seL4_CPtr,
+    pub(crate) cnode: seL4_CPtr,
     untyped: Untyped,
     hold: seL4_CPtr,
     next_device: u64,
@@ -240,7 +245,7 @@ impl DomainSpace {
             account,
             spaces,
             window,
-            threads: Vec::new(),
+            threads: Threads::default(),
             servers: Vec::new(),
             texts: Vec::new(),
             base: Vec::new(),
@@ -463,7 +468,7 @@ impl DomainSpace {
     fn next_number(&self) -> Result<u32, DomainError> {
         u32::try_from(self.threads.len())
             .ok()
-            .filter(|number| (*number as usize) < THREADS_MAX)
+            .filter(|number| (*number as usize) < PERMANENT_MAX)
             .ok_or(DomainError::TooMany)
     }
 
@@ -490,6 +495,7 @@ impl DomainSpace {
             priority: match role {
                 Role::Server(_) => caps::priority::DRIVER,
                 Role::Worker(_) => caps::priority::WORKER,
+                Role::Guest => caps::priority::GUEST,
             },
             core,
             fault_endpoint: first,
@@ -497,7 +503,9 @@ impl DomainSpace {
             log_signal: slot::LOG_SIGNAL,
         };
         let (spaces, cnode, own) = (self.spaces, self.cnode, caps::slot::TCB);
-        Ok(make_thread(objects, spaces, cnode, own, self.untyped, self.account, recipe)?)
+        // The link domain's own are never given back.
+        let mut made = Made::default();
+        Ok(make_thread(objects, spaces, cnode, own, self.untyped, self.account, recipe, &mut made)?)
     }
 
     /// Maps a device's frame in the link domain and returns its address there.
@@ -521,15 +529,19 @@ impl DomainSpace {
 
 /// The first slot of a thread in the link domain's CNode: fault endpoint, endpoint, notification,
 /// interrupt handler, signal.
-const fn first_slot(number: u32) -> u64 {
+pub(crate) const fn first_slot(number: u32) -> u64 {
     slot::fault_endpoint(number)
 }
 const _: () = assert!(slot::EVENT_FIRST + slot::EVENTS <= slot::FIRST_DYNAMIC);
 
-fn notification(objects: &mut Objects, untyped: Untyped, account: Account) -> Result<seL4_CPtr, ObjectError> {
+pub(crate) fn notification(
+    objects: &mut Objects,
+    untyped: Untyped,
+    account: Account,
+) -> Result<seL4_CPtr, ObjectError> {
     objects.carve(untyped, seL4_NotificationObject, endpoint_bits(seL4_NotificationBits), 1, account)
 }
 
-const fn endpoint_bits(bits: seL4_Word) -> u8 {
+pub(crate) const fn endpoint_bits(bits: seL4_Word) -> u8 {
     bits.to_le_bytes()[0]
 }

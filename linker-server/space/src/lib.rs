@@ -11,10 +11,12 @@
 pub mod asm;
 pub mod domain;
 pub mod error;
+pub mod guest;
 pub mod look;
 pub mod mirror;
 pub mod module;
 pub mod objects;
+pub mod registered;
 pub mod room;
 pub mod shared;
 pub mod text;

@@ -12,7 +12,7 @@ use crate::thread::{THREADS_MAX, Thread, raised};
 use crate::worker;
 use core::ops::Range;
 use heapless::Vec;
-use linker_core::{LinkDomain, Module, ModuleId, SymbolId, Va};
+use linker_core::{Callback, LinkDomain, Module, ModuleId, SymbolId, Va};
 use linker_unwind::verdict::{scanned, walked};
 use linker_unwind::{Code, End, Exit, Inside, Place, Record, Scratch, Snapshot, Walk, Watched};
 use sel4_sys::seL4_UserContext;
@@ -87,9 +87,9 @@ pub struct Seen {
 ///
 /// # Errors
 /// [`ObjectError`].
-pub fn look(
+pub fn look<'t>(
     objects: &mut Objects,
-    threads: &[Thread],
+    threads: impl Iterator<Item = &'t Thread>,
     sight: &Sight<'_, impl Texts>,
     target: Option<ModuleId>,
     scratch: &mut Scratch,
@@ -98,7 +98,7 @@ pub fn look(
         let mut all = Vec::new();
         // A worker that has no command waits for one, in the base image.
         let may_be_inside = |thread: &&Thread| target.is_none() || !worker::is_idle(thread);
-        for thread in threads.iter().filter(may_be_inside) {
+        for thread in threads.filter(may_be_inside) {
             let seen = held(objects, thread, |snapshot| {
                 let inside = match target.and_then(|module| sight.link.module(module).ok()) {
                     Some(module) => {
@@ -173,8 +173,8 @@ pub fn entrances(
 pub struct Return {
     /// How the thread came into the module, and its registers when it is out again.
     pub exit: Exit,
-    /// The symbol that was called.
-    pub symbol: SymbolId,
+    /// What the call returns: the fault value of the alias, or the answer of the callback.
+    pub value: u64,
     /// The thread's registers as they were at the fault.
     pub registers: seL4_UserContext,
 }
@@ -205,8 +205,15 @@ pub fn way_out(
             // A tail call leads here from another symbol's site: the function knows better.
             (Some(symbol), None) => by_gate.or(Some(symbol)),
             _ => by_gate.or(by_site),
-        }?;
-        Some(Return { exit, symbol, registers })
+        };
+        let declared = |symbol| Some(link.symbol(symbol)?.stack().of(module.id())?.fault_value);
+        let by_callback = || {
+            let of =
+                |callback: &&Callback| callback.owner == module.id() && callback.function.0 == exit.function;
+            link.callbacks().find(of).map(|callback| callback.answer)
+        };
+        let value = symbol.and_then(declared).or_else(by_callback)?;
+        Some(Return { exit, value, registers })
     })
 }
 
@@ -214,9 +221,9 @@ pub fn way_out(
 ///
 /// # Errors
 /// [`ObjectError`].
-pub fn methods_agree(
+pub fn methods_agree<'t>(
     objects: &mut Objects,
-    threads: &[Thread],
+    threads: impl Iterator<Item = &'t Thread>,
     sight: &Sight<'_, impl Texts>,
     scratch: &mut Scratch,
 ) -> Result<bool, ObjectError> {

@@ -414,6 +414,14 @@ impl Objects {
         check(Operation::Copy, error)
     }
 
+    /// Deletes a capability from another CNode that the linker server made; there need not be one.
+    ///
+    /// # Errors
+    /// [`ObjectError::Kernel`].
+    pub fn delete_from(&mut self, cnode: seL4_CPtr, slot: seL4_CPtr, depth: u8) -> Result<(), ObjectError> {
+        check(Operation::Delete, self.ipc.seL4_CNode_Delete(cnode, slot, depth))
+    }
+
     /// Deletes a capability and gives its slot back.
     ///
     /// # Errors

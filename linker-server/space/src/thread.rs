@@ -11,6 +11,7 @@ use crate::mirror::View;
 use crate::objects::{Objects, PAGE_SIZE, Untyped};
 use crate::vspace::{Access, Pages, VSpaces, make_pages};
 use core::sync::atomic::Ordering;
+use heapless::Vec;
 use linker_books::ledger::Account;
 use linker_unwind::Registers;
 use sel4_sys::abi::SMP;
@@ -22,7 +23,7 @@ use strata_protocol::start::CONTROL_CORE;
 use strata_protocol::{ModuleName, caps};
 
 /// The most threads of one link domain.
-pub const THREADS_MAX: usize = 16;
+pub const THREADS_MAX: usize = 20;
 /// Restarts of a server thread after faults; one more fault, and it stays down until somebody starts it.
 pub const RESTARTS_MAX: u32 = 16;
 /// Where threads start in the window.
@@ -31,6 +32,10 @@ pub const THREADS_AT: u64 = 0x1700_0000;
 pub const THREAD_STRIDE: u64 = 0x1_0000;
 /// Pages of a stack.
 const STACK_PAGES: u32 = 4;
+/// Runs of pages of one thread: thread page, IPC buffer, stack, log ring, command page.
+pub const PIECES_MAX: usize = 5;
+/// Pages of a guest: it has neither a log ring nor a command page.
+pub const GUEST_PAGES: u32 = 2 + STACK_PAGES;
 /// Size in bits of a link domain's CNode.
 pub const DOMAIN_CNODE_BITS: u8 = 8;
 const _: () = assert!(STACK_PAGES as u64 * PAGE_SIZE <= THREAD_STRIDE - 0x8000);
@@ -42,6 +47,17 @@ pub enum Role {
     Server(u32),
     /// A worker, by its place in the reserve.
     Worker(u32),
+    /// A thread that a module has registered.
+    Guest,
+}
+
+/// The kernel objects of a thread, as far as they exist.
+#[derive(Debug, Default)]
+pub struct Made {
+    /// Its pages.
+    pub pages: Vec<Pages, PIECES_MAX>,
+    /// Its TCB, 0 for none.
+    pub tcb: seL4_CPtr,
 }
 
 /// A thread of a link domain.
@@ -57,7 +73,7 @@ pub struct Thread {
     pub tcb: seL4_CPtr,
     /// The frame of its log ring.
     pub ring: seL4_CPtr,
-    /// The notification that wakes a worker; 0 for a server.
+    /// The notification that wakes a worker or a guest; 0 for a server.
     pub request: seL4_CPtr,
     /// Its thread page.
     pub page: View,
@@ -115,7 +131,8 @@ pub const fn command_page_of(number: u32) -> u64 {
 /// Makes a thread; it does not run before [`Thread::start`].
 ///
 /// # Errors
-/// [`ObjectError`].
+/// [`ObjectError`]; what exists by then stands in `made`.
+#[expect(clippy::too_many_arguments, reason = "where, out of what, at whose cost, and what of it")]
 pub fn make_thread(
     objects: &mut Objects,
     spaces: VSpaces,
@@ -124,18 +141,25 @@ pub fn make_thread(
     untyped: Untyped,
     account: Account,
     recipe: Recipe<'_>,
+    made: &mut Made,
 ) -> Result<Thread, ObjectError> {
     let base = base_of(recipe.number);
     let mut pages = |at: u64, count: u32| -> Result<Pages, ObjectError> {
-        make_pages(objects, spaces, untyped, at, count, Access::Data, account)
+        let pages = make_pages(objects, spaces, untyped, at, count, Access::Data, account)?;
+        made.pages.push(pages).expect("a thread has no more pieces");
+        Ok(pages)
     };
     let page = pages(base + 0x1000, 1)?;
     let buffer = pages(base + 0x3000, 1)?;
-    let ring = pages(base + 0x5000, 1)?;
-    let command = pages(command_page_of(recipe.number), 1)?;
     let stack = pages(base + THREAD_STRIDE - u64::from(STACK_PAGES) * PAGE_SIZE, STACK_PAGES)?;
+    let (ring, command) = if recipe.role == Role::Guest {
+        (None, None)
+    } else {
+        (Some(pages(base + 0x5000, 1)?), Some(pages(command_page_of(recipe.number), 1)?))
+    };
 
     let tcb = objects.carve(untyped, seL4_TCBObject, bits_of(seL4_TCBBits), 1, account)?;
+    made.tcb = tcb;
     let guard = seL4_CNode_CapData::new(0, 64 - u64::from(DOMAIN_CNODE_BITS)).into_word();
     let error = objects.ipc.seL4_TCB_Configure(
         tcb,
@@ -156,7 +180,8 @@ pub fn make_thread(
         check(Operation::Affinity, objects.ipc.seL4_TCB_SetAffinity(tcb, recipe.core.into()))?;
     }
 
-    // SAFETY: the pages of a thread stay mapped until its link domain goes, and the thread goes with it.
+    // SAFETY: the pages of a thread stay mapped for as long as the thread is there: until its link domain goes, or the
+    // guest is destroyed, which takes it by value.
     let view = |pages: Pages| unsafe { View::of(pages) };
     let page = view(page);
     let block = page.thread_block();
@@ -165,7 +190,7 @@ pub fn make_thread(
     block.shadow_base.store(shadow, Ordering::Relaxed);
     block.shadow_limit.store(page.at() + PAGE_SIZE, Ordering::Relaxed);
     block.ipc_buffer.store(buffer.at, Ordering::Relaxed);
-    block.log_ring.store(ring.at, Ordering::Relaxed);
+    block.log_ring.store(ring.map_or(0, |ring| ring.at), Ordering::Relaxed);
     block.thread_id.store(recipe.number, Ordering::Relaxed);
     block.log_signal.store(recipe.log_signal, Ordering::Relaxed);
     block.stream.store(recipe.stream.into(), Ordering::Relaxed);
@@ -179,10 +204,10 @@ pub fn make_thread(
         number: recipe.number,
         role: recipe.role,
         tcb,
-        ring: ring.frames,
+        ring: ring.map_or(0, |ring| ring.frames),
         request: 0,
         page,
-        command: view(command),
+        command: command.map_or(View::NOTHING, view),
         stack: view(stack),
         entry: recipe.entry,
         start: ServerStart::default(),
@@ -355,16 +380,16 @@ impl Thread {
         check(Operation::Registers, error)
     }
 
-    /// The registers with which a thread that has faulted in a call goes on where the call returns, with `value` as
-    /// its result. `None` where its stack has no room for what the landing pad loads.
+    /// The registers with which a thread that has faulted in a call goes on where the call returns, with the declared value
+    /// as its result. `None` where its stack has no room for what the landing pad loads.
     #[must_use]
-    pub fn returning(&self, way: &Return, value: u64) -> Option<seL4_UserContext> {
+    pub fn returning(&self, way: &Return) -> Option<seL4_UserContext> {
         let caller = &way.exit.caller;
         let x = &caller.x;
         let mut context = seL4_UserContext {
             pc: caller.pc,
             sp: caller.sp,
-            x0: value,
+            x0: way.value,
             x19: x[19],
             x20: x[20],
             x21: x[21],
@@ -396,6 +421,33 @@ impl Thread {
             context.x16 = room;
         }
         Some(context)
+    }
+
+    /// Starts a guest, or starts it again, with `argument` in x0; it returns to `exit`.
+    ///
+    /// # Errors
+    /// [`ObjectError::Kernel`].
+    pub fn enter_guest(&self, objects: &mut Objects, argument: u64, exit: u64) -> Result<(), ObjectError> {
+        let block = self.page.thread_block();
+        block.shadow_top.store(block.shadow_base.load(Ordering::Relaxed), Ordering::Relaxed);
+        let registers = seL4_UserContext {
+            pc: self.entry,
+            sp: self.stack.at() + self.stack.size(),
+            x0: argument,
+            x30: exit,
+            tpidr_el0: self.page.at(),
+            ..seL4_UserContext::default()
+        };
+        self.write_registers(objects, &registers, true)
+    }
+
+    /// Has the thread go on at `to`, whatever it does now.
+    ///
+    /// # Errors
+    /// [`ObjectError::Kernel`].
+    pub fn go_to(&self, objects: &mut Objects, to: u64) -> Result<(), ObjectError> {
+        let registers = seL4_UserContext { pc: to, x30: to, ..self.registers(objects)? };
+        self.write_registers(objects, &registers, true)
     }
 
     /// Stops the thread for good.

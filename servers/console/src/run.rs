@@ -8,6 +8,7 @@ use strata_protocol::caps::slot;
 use strata_protocol::linker::{
     AliasRow, DRAIN_MS_DEFAULT, DomainRow, LedgerRow, ModuleRow, Reply, Request, ThreadRow,
 };
+use strata_protocol::registration::RegistrationRow;
 use strata_protocol::wire::Frame;
 use strata_protocol::{Errno, ModuleName, root, store};
 use strata_runtime::ipc::{call, put};
@@ -97,6 +98,10 @@ pub(crate) fn run(session: &mut Session, trace: &mut Trace, command: Command) ->
         Command::Threads => {
             let row = |reply| if let Reply::Thread(row) = reply { Some(row) } else { None };
             list::<ThreadRow>(session, "threads", |index| Request::Thread { index }, row)
+        }
+        Command::Registrations => {
+            let row = |reply| if let Reply::Registration(row) = reply { Some(row) } else { None };
+            list::<RegistrationRow>(session, "registrations", |index| Request::Registration { index }, row)
         }
         Command::Ledger => ledger(session),
         Command::BusRead { device, offset } => devices::read(session, &device, offset),

@@ -1,6 +1,6 @@
 //! The boot archive: the files that travel inside the root task.
 //!
-//! A header page, entries of 64 bytes, then the files, each at a multiple of 4 KiB so that a file's pages can be
+//! A header, entries of 64 bytes, then the files, each at a multiple of 4 KiB so that a file's pages can be
 //! mapped as they are. All numbers are little endian. [`Archive::new`] checks the whole directory once; after
 //! that no look-up can fail for a malformed archive.
 
@@ -17,7 +17,7 @@ pub const NAME_SIZE: usize = 32;
 /// Files start at multiples of this.
 pub const ALIGNMENT: u64 = 4096;
 /// The most files in an archive.
-pub const ENTRIES_MAX: usize = 63;
+pub const ENTRIES_MAX: usize = 127;
 
 /// The file with the public key whose signatures of modules count, in minisign's format.
 pub const TRUSTED_KEY: &str = "trusted-key";

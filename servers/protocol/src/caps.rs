@@ -123,6 +123,8 @@ pub mod priority {
     pub const CONSOLE: u64 = 100;
     /// The test agent.
     pub const TEST_AGENT: u64 = 90;
+    /// Threads that modules have registered: below clients, so that one that loops takes time from nobody who is awake.
+    pub const GUEST: u64 = 80;
     /// The root task after it has started everything.
     pub const ROOT: u64 = 60;
 }

@@ -220,6 +220,8 @@ pub mod slot {
     pub const FIRST_DYNAMIC: u64 = 16;
     /// Slots of one thread.
     pub const PER_THREAD: u64 = 8;
+    /// The most threads of a link domain: its driver servers, its workers, and those that modules register.
+    pub const THREADS: u64 = 20;
 
     /// The endpoint that a thread's faults go to, through which it may also ask for what is in
     /// [`crate::linker::thread_request`].
@@ -228,11 +230,28 @@ pub mod slot {
         FIRST_DYNAMIC + thread as u64 * PER_THREAD
     }
 
-    /// Whether a slot may hold an endpoint: of each thread's slots the first two do, its fault endpoint and what it serves.
-    /// Sending to anything else does not block.
+    /// The notification that a thread waits on.
+    #[must_use]
+    pub const fn notification(thread: u32) -> u64 {
+        fault_endpoint(thread) + 2
+    }
+
+    /// What wakes a thread that a module has registered.
+    #[must_use]
+    pub const fn wake(thread: u32) -> u64 {
+        fault_endpoint(thread) + 4
+    }
+
+    /// First of the slots of endpoints that modules have registered: behind those of all threads.
+    pub const FIRST_REGISTERED: u64 = FIRST_DYNAMIC + THREADS * PER_THREAD;
+    /// How many there are.
+    pub const REGISTERED: u64 = 16;
+
+    /// Whether a slot may hold an endpoint: of each thread's slots the first two do, its fault endpoint and what it serves,
+    /// and those that modules have registered. Sending to anything else does not block.
     #[must_use]
     pub const fn is_endpoint(slot: u64) -> bool {
-        slot >= FIRST_DYNAMIC && (slot - FIRST_DYNAMIC) % PER_THREAD < 2
+        slot >= FIRST_REGISTERED || slot >= FIRST_DYNAMIC && (slot - FIRST_DYNAMIC) % PER_THREAD < 2
     }
 }
 
@@ -244,7 +263,7 @@ mod tests {
     #[test]
     fn two_slots_of_each_thread_are_endpoints() {
         assert!((HOLD..=EXIT_SIGNAL).all(|slot| !is_endpoint(slot)), "the slots that all share");
-        for thread in 0..16 {
+        for thread in 0..20 {
             let first = fault_endpoint(thread);
             assert!(is_endpoint(first) && is_endpoint(first + 1), "endpoints of thread {thread}");
             assert!(

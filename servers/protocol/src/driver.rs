@@ -67,6 +67,8 @@ pub const DEMO_RELEASE: u64 = 51;
 pub const DEMO_STATUS: u64 = 52;
 /// Demo class: calls the function pointer to `demo_ping` that the server has kept since its start → its value.
 pub const DEMO_PING_POINTER: u64 = 53;
+/// Demo class: calls the address that a module has had it keep → its value; ENOENT if there is none.
+pub const DEMO_KEPT: u64 = 54;
 
 /// Net class, which demo servers have: interface `number` says to bpf(4) that it can be heard: number, link type, header.
 pub const NET_ATTACH: u64 = 80;

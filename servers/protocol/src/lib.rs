@@ -19,6 +19,7 @@ pub mod fault;
 pub mod linker;
 pub mod logring;
 pub mod message;
+pub mod registration;
 pub mod root;
 pub mod start;
 pub mod store;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::capability::{CapObject, CapQuota, CapRow, ReceiptRow};
 use crate::errno::Refusal;
 use crate::fault::FaultRow;
+use crate::registration::RegistrationRow;
 use crate::store::ImageRef;
 use crate::text::{DetailText, ModuleName, SymbolName};
 
@@ -29,6 +30,23 @@ pub mod thread_request {
     /// Unload a module: message registers 0 to 3 are its name, eight bytes a word, padded with zeros. EDEADLK if the
     /// thread is inside of it, EBUSY while a transaction is under way (a module command is part of one).
     pub const UNLOAD: u64 = 16;
+    /// Give back what was registered: register 0 is its handle. EBUSY while something builds on it, or it is a thread that
+    /// has not left; ESTALE if it is not there.
+    pub const DEREGISTER: u64 = 17;
+    /// Set a timer: register 0 is its handle, register 1 in how many microseconds, 0 for never. EPERM while its module
+    /// is not linked.
+    pub const TIMER_SET: u64 = 18;
+    /// Start a thread that has not begun or has left: register 0 is its handle. EPERM while its module is not linked.
+    pub const THREAD_START: u64 = 19;
+    /// An interrupt is dealt with and may come again: register 0 is its handle.
+    pub const INTERRUPT_DONE: u64 = 20;
+    /// Register something: the label is this plus one of [`crate::registration::kind`]. Registers 0 and 1 are its name,
+    /// 2 and 3 as the kind says. The answer's registers are the handle and the kind's value. EPERM outside of INIT and
+    /// START.
+    pub const REGISTER: u64 = 32;
+    /// A thread of a module has returned from its function. There is no answer.
+    pub const LEFT: u64 = 48;
+    const _: () = assert!(REGISTER + crate::registration::kind::LAST < LEFT);
 }
 
 /// A request to the linker server.
@@ -75,6 +93,11 @@ pub enum Request {
     },
     /// The link-domain thread at this position.
     Thread {
+        /// The position.
+        index: u32,
+    },
+    /// What a module has registered, at this position.
+    Registration {
         /// The position.
         index: u32,
     },
@@ -382,6 +405,8 @@ pub enum Reply {
     Domain(DomainRow),
     /// A thread.
     Thread(ThreadRow),
+    /// What a module has registered.
+    Registration(RegistrationRow),
     /// A row of the ledger.
     Ledger(LedgerRow),
     /// The answer to an audit.

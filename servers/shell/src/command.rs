@@ -79,6 +79,8 @@ pub enum Command {
     Domains,
     /// Lists the link-domain threads.
     Threads,
+    /// Lists what modules have registered.
+    Registrations,
     /// Reads a register.
     BusRead {
         /// Of this device.
@@ -162,6 +164,7 @@ pub const HELP: &[(&str, &str)] = &[
     ("alias SYMBOL", "the symbol's stack, top first"),
     ("domains", "the link domains"),
     ("threads", "the link-domain threads, and who is inside which module"),
+    ("registrations", "what modules have registered: callbacks, threads, devices, …"),
     ("bus read4 DEVICE OFFSET", "read a register through all layers"),
     ("bus write4 DEVICE OFFSET VALUE", "write a register through all layers"),
     ("trace on [DEVICE]", "record accesses (needs bus_space_debug)"),
@@ -191,6 +194,7 @@ pub fn parse<'a>(name: &str, words: impl Iterator<Item = Word<'a>>) -> Result<Co
         "alias" => ("alias", Verb::Alias),
         "domains" => ("domains", Verb::Domains),
         "threads" => ("threads", Verb::Threads),
+        "registrations" => ("registrations", Verb::Registrations),
         "bus" => ("bus", Verb::Bus),
         "trace" => ("trace", Verb::Trace),
         "ledger" => ("ledger", Verb::Ledger),
@@ -217,6 +221,7 @@ enum Verb {
     Alias,
     Domains,
     Threads,
+    Registrations,
     Bus,
     Trace,
     Ledger,
@@ -263,6 +268,7 @@ impl<'a, I: Iterator<Item = Word<'a>>> Rest<I> {
             Verb::Alias => Command::Alias { symbol: self.name("SYMBOL")? },
             Verb::Domains => Command::Domains,
             Verb::Threads => Command::Threads,
+            Verb::Registrations => Command::Registrations,
             Verb::Bus => self.bus()?,
             Verb::Trace => self.trace()?,
             Verb::Ledger => Command::Ledger,
@@ -529,6 +535,7 @@ mod tests {
             ("alias bus_space_read_4", Command::Alias { symbol: name("bus_space_read_4") }),
             ("domains", Command::Domains),
             ("threads", Command::Threads),
+            ("registrations", Command::Registrations),
             ("bus read4 rtc 0xfe0", Command::BusRead { device: name("rtc"), offset: 0xfe0 }),
             ("bus write4 uart 36 0x10", Command::BusWrite { device: name("uart"), offset: 36, value: 16 }),
             ("trace on", Command::TraceOn { device: name("") }),

@@ -8,6 +8,7 @@ use strata_protocol::capability::{CapObject, CapRow, NO_QUOTA, ReceiptRow, right
 use strata_protocol::linker::{
     AliasKind, AliasRow, Binding, DomainRow, LedgerRow, ModuleRow, ModuleState, ThreadRow, ThreadState,
 };
+use strata_protocol::registration::RegistrationRow;
 use strata_protocol::store::Area;
 
 /// A list with a header.
@@ -148,6 +149,17 @@ impl Row for LedgerRow {
     fn row(&self, _index: u32, out: &mut dyn Write) -> fmt::Result {
         write!(out, "{:24} {:>6} {:>12} ", self.owner, self.frames, self.capabilities)?;
         write!(out, "{:>6} {:>13}", self.slots, self.untyped_bytes)
+    }
+}
+
+impl Row for RegistrationRow {
+    fn header(out: &mut dyn Write) -> fmt::Result {
+        write!(out, "{:24} {:9} {:16} {:>8} {:>8} VALUE", "MODULE", "KIND", "NAME", "HANDLE", "ON")
+    }
+
+    fn row(&self, _index: u32, out: &mut dyn Write) -> fmt::Result {
+        let (module, kind, name) = (&self.module, self.kind.word(), &self.name);
+        write!(out, "{module:24} {kind:9} {name:16} {:>8} {:>8} {:#x}", self.handle, self.on, self.value)
     }
 }
 
@@ -319,11 +331,27 @@ mod tests {
             bound: ModuleName::default(),
             revoked: true,
         };
+        let registration = RegistrationRow {
+            module: ModuleName::cut("leaks_timer"),
+            kind: strata_protocol::registration::Kind::Timer,
+            name: ModuleName::cut("tick"),
+            handle: 258,
+            on: 257,
+            value: 1 << 41,
+        };
+        let expected = ["leaks_timer", "timer", "tick", "258", "257", "0x20000000000"];
+        assert_eq!(words(&text(&registration).1), expected);
         let (_, line) = text(&capability);
         assert_eq!(words(&line), ["258", "-", "domain", "-", "1/2", "12", "0", "call,load"]);
         assert_eq!(words(&text(&receipt).1), ["bus_space_read_4", "refine", "3", "-", "revoked"]);
-        for (header, line) in [text(&capability), text(&receipt), text(&thread), text(&domain), text(&ledger)]
-        {
+        for (header, line) in [
+            text(&registration),
+            text(&capability),
+            text(&receipt),
+            text(&thread),
+            text(&domain),
+            text(&ledger),
+        ] {
             assert_eq!(words(&header).len(), words(&line).len(), "{header}");
         }
     }

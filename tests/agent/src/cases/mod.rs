@@ -14,6 +14,7 @@ mod layers;
 mod logs;
 mod packets;
 mod reclaim;
+mod registrations;
 mod relocations;
 mod reorder;
 mod scenarios;
