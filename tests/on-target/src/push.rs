@@ -40,7 +40,9 @@ fn boot(image: &Path, model: Model) -> Result<(OnPty, Serial)> {
         bootargs: "host=1".into(),
         icount: false,
         parallel: false,
-        extra: Vec::new(),
+        // Virtual time goes with instructions, so that a command's deadline waits for a host that is busy elsewhere, and
+        // with the host's clock while the system idles, so that it waits for bytes.
+        extra: ["-icount", "shift=0,sleep=on"].map(str::to_owned).to_vec(),
     };
     let machine = qemu.start_on_pty(false)?;
     let line = Serial::open(&machine.path, BAUD)?;

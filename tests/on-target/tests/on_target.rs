@@ -5,6 +5,7 @@
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -75,11 +76,16 @@ fn judge(
     nocapture: bool,
     run: impl FnOnce(&mut dyn FnMut(&str)) -> Result<Report>,
 ) -> Result<(), Failed> {
+    let start = Instant::now();
     let report = run(&mut |line| {
         if nocapture {
             eprintln!("{}: {line}", entry.case.name);
         }
     });
+    let (took, stated) = (start.elapsed(), Duration::from_secs(entry.case.seconds.into()));
+    if took > stated {
+        eprintln!("{}: slow: {took:.0?}, where a board has {stated:.0?}", entry.case.name);
+    }
     let report = report.map_err(|error| format!("{error:#}"))?;
     if let Some(summary) = report.output.iter().rev().find(|line| line.starts_with("(call truth: ")) {
         eprintln!("{}: {summary}", entry.case.name);

@@ -123,7 +123,7 @@ case!(
 
 case!(
     /// The same from inside the very command whose deadline runs: each timer register, then an endless loop.
-    30, fn timer_poked_in_a_command_does_not_disable_its_own_deadline(agent) {
+    30, SPINS, fn timer_poked_in_a_command_does_not_disable_its_own_deadline(agent) {
         // One for each of: physical compare value, physical control.
         for (register, module) in [(0, "poke_cval"), (1, "poke_ctl")] {
             let start = clock::microseconds();
