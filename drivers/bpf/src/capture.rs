@@ -101,12 +101,107 @@ impl<'a> Capture<'a> {
     }
 }
 
+/// A packet of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept<'a> {
+    /// When it came.
+    pub time: Time,
+    /// How long it was.
+    pub length: u32,
+    /// Its first bytes.
+    pub bytes: &'a [u8],
+}
+
+/// The bytes are no file of this format, or its last packet is cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoFile;
+
+/// The packets of a file, the first one first.
+#[derive(Clone, Debug)]
+pub struct Packets<'a> {
+    rest: &'a [u8],
+    link_type: u32,
+}
+
+impl<'a> Packets<'a> {
+    /// The packets of a file as [`Capture`] writes it.
+    ///
+    /// # Errors
+    /// [`NoFile`].
+    pub fn new(file: &'a [u8]) -> Result<Self, NoFile> {
+        let (header, rest) = file.split_at_checked(FILE_HEADER).ok_or(NoFile)?;
+        let [major, minor] = VERSION.map(u32::from);
+        let known = [word(header, 0), word(header, 1)] == [MAGIC, minor << 16 | major];
+        if known { Ok(Self { rest, link_type: word(header, 5) }) } else { Err(NoFile) }
+    }
+
+    /// The link type of all of them.
+    #[must_use]
+    pub const fn link_type(&self) -> u32 {
+        self.link_type
+    }
+}
+
+impl<'a> Iterator for Packets<'a> {
+    type Item = Result<Kept<'a>, NoFile>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let packet = self.rest.split_at_checked(PACKET_HEADER).and_then(|(header, rest)| {
+            let (bytes, rest) = rest.split_at_checked(usize::try_from(word(header, 2)).ok()?)?;
+            let time = Time { seconds: word(header, 0), microseconds: word(header, 1) };
+            self.rest = rest;
+            Some(Kept { time, length: word(header, 3), bytes })
+        });
+        if packet.is_none() {
+            self.rest = &[];
+        }
+        Some(packet.ok_or(NoFile))
+    }
+}
+
+/// A word of a header that has so many.
+fn word(header: &[u8], at: usize) -> u32 {
+    let (words, _) = header.as_chunks();
+    words.get(at).map_or(0, |word| u32::from_le_bytes(*word))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::{Capture, LINK_ETHERNET, Time};
+    use super::{Capture, Kept, LINK_80211, LINK_ETHERNET, NoFile, Packets, Time};
     use crate::packet::Packet;
+
+    #[test]
+    fn a_file_reads_as_it_was_written_and_a_cut_one_says_so() {
+        let mut bytes = [0; 128];
+        let mut file = Capture::begin(&mut bytes, LINK_80211).unwrap();
+        let times = [1, 2, 3].map(|seconds| Time { seconds, microseconds: 7 });
+        for (time, wanted) in times.into_iter().zip([9, 2, 0]) {
+            assert!(file.packet(&Packet::new(&[5, 6, 7]), wanted, time));
+        }
+        let length = file.length();
+        let packets = Packets::new(&bytes[..length]).unwrap();
+        assert_eq!(packets.link_type(), LINK_80211);
+        let whole: [&[u8]; 3] = [&[5, 6, 7], &[5, 6], &[]];
+        let kept = times.into_iter().zip(whole).map(|(time, bytes)| Ok(Kept { time, length: 3, bytes }));
+        assert!(packets.eq(kept));
+        // Every cut: what is whole is read, what is not is an error and the end.
+        for end in 0..length {
+            let read = Packets::new(&bytes[..end]);
+            assert_eq!(read.is_ok(), end >= 24);
+            let Ok(read) = read else { continue };
+            let ends = [24, 43, 61, 77];
+            let (good, bad): (std::vec::Vec<_>, std::vec::Vec<_>) = read.partition(Result::is_ok);
+            assert_eq!(good.len(), ends.iter().filter(|place| (25..=end).contains(place)).count(), "{end}");
+            assert_eq!(bad.is_empty(), ends.contains(&end), "{end}");
+        }
+        bytes[0] = 0;
+        assert_eq!(Packets::new(&bytes).err(), Some(NoFile));
+    }
 
     #[test]
     fn a_file_is_what_pcap_savefile_describes_byte_for_byte() {

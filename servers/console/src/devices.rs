@@ -1,14 +1,23 @@
 //! Commands that go to driver servers: registers through all layers, and the demo server.
 
+use bpf::capture::LINK_ETHERNET;
 use console_shell::Failure;
 use console_shell::command::Demo;
 use sel4_sys::seL4_MessageInfo;
 use strata_protocol::driver::{
     BUS_READ, BUS_WRITE, DEMO_NOTE, DEMO_PING, DEMO_PING_POINTER, DEMO_RELEASE, DEMO_STATUS, DEMO_WAIT,
+    NET_ATTACH, NET_DETACH, NET_SEND,
 };
 use strata_protocol::{Errno, ModuleName};
 
 use crate::session::Session;
+
+/// Bytes of an Ethernet header.
+const ETHERNET_HEADER: u64 = 14;
+/// What `demo send` sends: packets, and the bytes that each carries.
+const SOME: (u64, u64) = (8, 40);
+/// What `demo flood` sends: the most of one request.
+const MANY: (u64, u64) = (256, 256);
 
 /// Words of an answer that are looked at.
 type Answer = [u64; 3];
@@ -55,6 +64,19 @@ pub(crate) fn demo(session: &mut Session, demo: Demo) -> Result<(), Failure> {
         Demo::Wait(value) => {
             ask(DEMO_WAIT, &[value])?;
             session.line(format_args!("demo_wait({value}) has been told to begin"));
+        }
+        Demo::Attach(interface) => {
+            ask(NET_ATTACH, &[interface, LINK_ETHERNET.into(), ETHERNET_HEADER])?;
+            session.line(format_args!("interface {interface} is attached"));
+        }
+        Demo::Detach(interface) => {
+            ask(NET_DETACH, &[interface])?;
+            session.line(format_args!("interface {interface} is detached"));
+        }
+        Demo::Send(interface) | Demo::Flood(interface) => {
+            let (count, size) = if matches!(demo, Demo::Send(_)) { SOME } else { MANY };
+            let [back, ..] = ask(NET_SEND, &[interface, count, size, 0])?;
+            session.line(format_args!("{count} packets sent; {back} have come back since the boot"));
         }
         Demo::Release => {
             ask(DEMO_RELEASE, &[])?;

@@ -1,7 +1,7 @@
 //! The command line over the PL011 driver.
 //!
 //! Reading order: here (bytes to lines), [`run`] (lines to answers), [`session`] (the line and the servers),
-//! [`devices`], [`trace`], [`uplink`] (what a host tool sends). What commands mean and how answers look is `console-shell`'s.
+//! [`devices`], [`trace`] and [`tap`] over [`shared`], [`uplink`] (what a host tool sends). What commands mean and how answers look is `console-shell`'s.
 #![no_std]
 #![no_main]
 #![expect(
@@ -12,6 +12,8 @@
 mod devices;
 mod run;
 mod session;
+mod shared;
+mod tap;
 mod trace;
 mod uplink;
 
@@ -32,8 +34,8 @@ use strata_protocol::wire::Frame;
 use strata_protocol::{Errno, ModuleName};
 use strata_runtime::{Ipc, entry};
 
+use crate::run::Watchers;
 use crate::session::Session;
-use crate::trace::Trace;
 use crate::uplink::Inbox;
 
 entry!(main);
@@ -54,7 +56,7 @@ fn main(start: &'static StartInfo, ipc: &'static mut Ipc) -> ! {
     let signal = signal.unwrap_or_else(|failure| panic!("{failure}"));
 
     let session = RefCell::new(session);
-    let mut processor = Processor { session: &session, trace: Trace::default(), length: 0 };
+    let mut processor = Processor { session: &session, watchers: Watchers::default(), length: 0 };
     let mut cli = CliBuilder::default()
         .writer(Terminal(&session))
         .command_buffer([0; LINE_MAX])
@@ -75,7 +77,7 @@ fn main(start: &'static StartInfo, ipc: &'static mut Ipc) -> ! {
             let byte = match splitter.feed(byte) {
                 Split::Typed(byte) => byte,
                 Split::Frame(bytes) => {
-                    uplink::serve(&mut session.borrow_mut(), &mut processor.trace, &mut inbox, bytes);
+                    uplink::serve(&mut session.borrow_mut(), &mut processor.watchers, &mut inbox, bytes);
                     continue;
                 }
                 Split::Nothing => continue,
@@ -122,7 +124,7 @@ impl Help for Plain {}
 /// Takes whole lines from the editor.
 struct Processor<'a> {
     session: &'a RefCell<Session>,
-    trace: Trace,
+    watchers: Watchers,
     /// Bytes typed since the line began.
     length: usize,
 }
@@ -138,7 +140,7 @@ impl CommandProcessor<Terminal<'_>, Infallible> for Processor<'_> {
         let fits = self.length <= LINE_MAX
             && raw.args().args().filter_map(word_of).all(|word| words.push(word).is_ok());
         if fits {
-            run::line(session, &mut self.trace, raw.name(), words.into_iter());
+            run::line(session, &mut self.watchers, raw.name(), words.into_iter());
         } else {
             // The editor drops what does not fit; half a command must not be carried out.
             let why = format_args!("longer than {LINE_MAX} bytes or {WORDS_MAX} words");

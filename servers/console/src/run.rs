@@ -15,16 +15,27 @@ use strata_runtime::ipc::{call, put};
 
 use crate::devices;
 use crate::session::{Session, garbled};
+use crate::tap::Tap;
 use crate::trace::Trace;
+
+/// What goes on from one command to the next.
+#[derive(Default)]
+pub(crate) struct Watchers {
+    /// Of accesses.
+    pub(crate) trace: Trace,
+    /// Of packets.
+    pub(crate) tap: Tap,
+}
 
 /// Carries out one line, and tells a host tool how it went.
 pub(crate) fn line<'a>(
     session: &mut Session,
-    trace: &mut Trace,
+    watchers: &mut Watchers,
     name: &str,
     words: impl Iterator<Item = Word<'a>>,
 ) {
-    let result = console_shell::command::parse(name, words).and_then(|command| run(session, trace, command));
+    let result =
+        console_shell::command::parse(name, words).and_then(|command| run(session, watchers, command));
     report(session, result);
 }
 
@@ -38,7 +49,7 @@ pub(crate) fn report(session: &mut Session, result: Result<(), Failure>) {
 }
 
 /// Carries out a command.
-pub(crate) fn run(session: &mut Session, trace: &mut Trace, command: Command) -> Result<(), Failure> {
+pub(crate) fn run(session: &mut Session, watchers: &mut Watchers, command: Command) -> Result<(), Failure> {
     match command {
         Command::Help => {
             HELP.iter().for_each(|(form, what)| session.line(format_args!("{form:34} {what}")));
@@ -107,9 +118,12 @@ pub(crate) fn run(session: &mut Session, trace: &mut Trace, command: Command) ->
         Command::BusRead { device, offset } => devices::read(session, &device, offset),
         Command::BusWrite { device, offset, value } => devices::write(session, &device, offset, value),
         Command::Demo(demo) => devices::demo(session, demo),
-        Command::TraceOn { device } => trace.on(session, &device),
-        Command::TraceOff => trace.off(session),
-        Command::TraceDump { count } => trace.dump(session, count),
+        Command::TraceOn { device } => watchers.trace.on(session, &device),
+        Command::TraceOff => watchers.trace.off(session),
+        Command::TraceDump { count } => watchers.trace.dump(session, count),
+        Command::TapOn(listen) => watchers.tap.on(session, &listen),
+        Command::TapOff => watchers.tap.off(session),
+        Command::TapDump { count } => watchers.tap.dump(session, count),
         Command::Quit { status } => quit(session, status),
     }
 }

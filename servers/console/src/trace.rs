@@ -1,28 +1,31 @@
-//! The debug layer's ring, mapped read-only: nothing the console does can stall a driver.
+//! `trace`: the debug layer's ring.
 
 use core::sync::atomic::AtomicU64;
 
 use bus_space::ring::{Next, REGION_PAGES, REGION_SIZE, Reader, Record, control};
 use console_shell::command::DUMP_MAX;
 use console_shell::{Failure, trace};
-use heapless::{HistoryBuf, Vec};
+use heapless::HistoryBuf;
 use selected_board::BOARD;
 use strata_protocol::linker::Request;
-use strata_protocol::start::region;
 use strata_protocol::{Errno, ModuleName};
-use strata_runtime::mapping::{Access, map_own};
 
 use crate::session::Session;
+use crate::shared::SharedPages;
 
 /// The module that owns the ring.
 const MODULE: &str = "bus_space_debug";
-const PAGE_SIZE: u64 = 4096;
 
 /// The ring while it is mapped.
-#[derive(Default)]
 pub(crate) struct Trace {
-    frames: Vec<u64, { REGION_PAGES as usize }>,
+    pages: SharedPages<{ REGION_PAGES as usize }>,
     reader: Option<Reader<'static>>,
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        Self { pages: SharedPages::of(MODULE, 0), reader: None }
+    }
 }
 
 impl Trace {
@@ -89,53 +92,26 @@ impl Trace {
     }
 
     fn map(&mut self, session: &mut Session, what: &'static str) -> Result<(), Failure> {
-        let result = self.try_map(session, what);
-        if result.is_err() {
-            self.release(session);
-        }
-        result
-    }
-
-    fn try_map(&mut self, session: &mut Session, what: &'static str) -> Result<(), Failure> {
-        let no_space = || Failure::new(what, MODULE, Errno::ENOMEM, "no address space is left");
-        let base = session.start.region(region::FREE).ok_or_else(no_space)?.address;
-        for page in 0..u32::from(REGION_PAGES) {
-            let name = ModuleName::cut(MODULE);
-            let frame = session.ask_for(what, &Request::MapShared { name, page })?;
-            // There are as many places as pages.
-            let _ = self.frames.push(frame);
-            let address = base + u64::from(page) * PAGE_SIZE;
-            map_own(session.ipc, &mut session.slots, frame, address, Access::Read).map_err(|error| {
-                let why = format_args!("the ring cannot be mapped: {error:?}");
-                Failure::format(what, MODULE, Errno::EIO, why)
-            })?;
-        }
+        let base = self.pages.map(session, what)?;
         // SAFETY: the whole region has just been mapped there; it stays until `release`, which first forgets the
         // reader. Its words are only read, as atomics.
         let words = unsafe { core::slice::from_raw_parts(base as *const AtomicU64, REGION_SIZE / 8) };
-        let reader = Reader::new(words).map_err(|error| {
-            let why = format_args!("the ring is of another layout: {error:?}");
-            Failure::format(what, MODULE, Errno::EPROGMISMATCH, why)
-        })?;
-        self.reader = Some(reader);
-        Ok(())
+        match Reader::new(words) {
+            Ok(reader) => {
+                self.reader = Some(reader);
+                Ok(())
+            }
+            Err(error) => {
+                self.pages.release(session);
+                let why = format_args!("the ring is of another layout: {error:?}");
+                Err(Failure::format(what, MODULE, Errno::EPROGMISMATCH, why))
+            }
+        }
     }
 
     fn release(&mut self, session: &mut Session) {
         self.reader = None;
-        if self.frames.is_empty() {
-            return;
-        }
-        while let Some(frame) = self.frames.pop() {
-            // Deleting a frame's capability also unmaps it.
-            if let Err(error) = session.slots.delete(session.ipc, frame) {
-                defmt::warn!("slot {=u64}: {}", frame, error);
-            }
-        }
-        let name = ModuleName::cut(MODULE);
-        if session.ask("trace", &Request::ReleaseShared { name }).is_err() {
-            defmt::warn!("the ring was not released");
-        }
+        self.pages.release(session);
     }
 }
 

@@ -10,9 +10,8 @@ use strata_protocol::uplink::{Intake, IntakeError, Uplink, decode, line_done, re
 use strata_protocol::{Errno, ModuleName};
 use strata_runtime::ipc::call;
 
-use crate::run;
+use crate::run::{self, Watchers};
 use crate::session::{Session, garbled};
-use crate::trace::Trace;
 
 /// What has come from the host tool.
 #[derive(Default)]
@@ -25,7 +24,7 @@ pub(crate) struct Inbox {
 }
 
 /// Serves a frame.
-pub(crate) fn serve(session: &mut Session, trace: &mut Trace, inbox: &mut Inbox, bytes: &mut [u8]) {
+pub(crate) fn serve(session: &mut Session, watchers: &mut Watchers, inbox: &mut Inbox, bytes: &mut [u8]) {
     match decode(bytes) {
         Ok(Uplink::Begin { name, size, crc }) => {
             let status = inbox.begin(session, name, size, crc).map_or_else(Errno::number, |()| 0);
@@ -38,7 +37,7 @@ pub(crate) fn serve(session: &mut Session, trace: &mut Trace, inbox: &mut Inbox,
         Ok(Uplink::Line { number, text }) => {
             let done = match inbox.last {
                 Some(done) if done.0 == number => done,
-                _ => inbox.line(session, trace, number, text),
+                _ => inbox.line(session, watchers, number, text),
             };
             inbox.last = Some(done);
             session.reply(&line_done(done.0, done.1, done.2));
@@ -69,7 +68,13 @@ impl Inbox {
         Ok(())
     }
 
-    fn line(&mut self, session: &mut Session, trace: &mut Trace, number: u32, text: &str) -> (u32, i32, u32) {
+    fn line(
+        &mut self,
+        session: &mut Session,
+        watchers: &mut Watchers,
+        number: u32,
+        text: &str,
+    ) -> (u32, i32, u32) {
         session.flush();
         session.written = !0;
         let mut words = text.split_ascii_whitespace();
@@ -78,7 +83,7 @@ impl Inbox {
         let result = if name == "modpush" {
             self.push(session, words)
         } else {
-            command::parse(name, words).and_then(|command| run::run(session, trace, command))
+            command::parse(name, words).and_then(|command| run::run(session, watchers, command))
         };
         if let Err(failure) = &result {
             session.line(format_args!("{failure}"));

@@ -4,9 +4,12 @@ use strata_protocol::capability::{CapObject, CapQuota, NO_QUOTA, PRESENTED_MAX, 
 use strata_protocol::linker::{DRAIN_MS_DEFAULT, DRAIN_MS_MAX};
 use strata_protocol::{Errno, ModuleName, SymbolName, Text};
 
+use bpf::Instruction;
+use bpf::tap::direction;
 use heapless::Vec;
 
 use crate::failure::Failure;
+use crate::tap::{self, Listen};
 
 /// A word of a line, behind the command's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +112,15 @@ pub enum Command {
         /// At most so many.
         count: usize,
     },
+    /// Listens to the packets of an interface.
+    TapOn(Listen),
+    /// Listens no longer.
+    TapOff,
+    /// Prints the last packets that were captured.
+    TapDump {
+        /// At most so many.
+        count: usize,
+    },
     /// Shows what the linker server has in use.
     Ledger,
     /// Commands the demo server.
@@ -142,6 +154,14 @@ pub enum Demo {
     Wait(u64),
     /// Call the stub `demo_note`.
     Note(u64),
+    /// Attach this interface to bpf(4).
+    Attach(u64),
+    /// Detach it.
+    Detach(u64),
+    /// Send some packets on it, which come back.
+    Send(u64),
+    /// Send as many and as large ones as one request can.
+    Flood(u64),
     /// Release who waits inside a module.
     Release,
     /// Tell what has been called.
@@ -170,6 +190,11 @@ pub const HELP: &[(&str, &str)] = &[
     ("trace on [DEVICE]", "record accesses (needs bus_space_debug)"),
     ("trace off", "stop recording"),
     ("trace dump [N]", "print the last records"),
+    ("tap on IF [--in|--out] [--bytes N]", "listen to an interface's packets (needs bpf_tap)"),
+    ("tap on IF --ethertype N", "listen to frames of one type"),
+    ("tap on IF --filter CODE:JT:JF:K,…", "listen to what a program of bpf(4) wants"),
+    ("tap off", "stop listening; how many packets came, were captured, were dropped"),
+    ("tap dump [N]", "print the last packets captured"),
     ("driver stop|start|restart DEVICE", "take a driver server out of service; start it anew"),
     ("caps", "the capabilities, and what is in use of their quotas"),
     (
@@ -180,6 +205,7 @@ pub const HELP: &[(&str, &str)] = &[
     ("receipt NAME", "by which capability each binding of a module is allowed"),
     ("ledger", "what the linker server has in use"),
     ("demo ping|pointer|wait|note [N]", "make the demo server call a symbol"),
+    ("demo attach|detach|send|flood [IF]", "packets on the demo server's interfaces, which lead back"),
     ("demo release|status", "release who waits inside a module; count calls"),
     ("quit [STATUS]", "power off"),
 ];
@@ -197,6 +223,7 @@ pub fn parse<'a>(name: &str, words: impl Iterator<Item = Word<'a>>) -> Result<Co
         "registrations" => ("registrations", Verb::Registrations),
         "bus" => ("bus", Verb::Bus),
         "trace" => ("trace", Verb::Trace),
+        "tap" => ("tap", Verb::Tap),
         "ledger" => ("ledger", Verb::Ledger),
         "driver" => ("driver", Verb::Driver),
         "caps" => ("caps", Verb::Caps),
@@ -224,6 +251,7 @@ enum Verb {
     Registrations,
     Bus,
     Trace,
+    Tap,
     Ledger,
     Driver,
     Caps,
@@ -258,7 +286,7 @@ impl<'a, I: Iterator<Item = Word<'a>>> Rest<I> {
             Verb::Grant => self.grant()?,
             Verb::Revoke => {
                 let word = self.value("CAP")?;
-                let capability = u32::try_from(self.number(word)?).map_err(|_| self.range(word))?;
+                let capability = self.number_of(word)?;
                 let rights = self.optional()?.map_or(Ok(right::ALL), |word| self.rights(word, right::ALL))?;
                 Command::Revoke { capability, rights }
             }
@@ -271,11 +299,12 @@ impl<'a, I: Iterator<Item = Word<'a>>> Rest<I> {
             Verb::Registrations => Command::Registrations,
             Verb::Bus => self.bus()?,
             Verb::Trace => self.trace()?,
+            Verb::Tap => self.tap()?,
             Verb::Ledger => Command::Ledger,
             Verb::Demo => Command::Demo(self.demo()?),
             Verb::Quit => {
                 let word = self.optional()?.unwrap_or("0");
-                let status = u8::try_from(self.number(word)?).map_err(|_| self.range(word))?;
+                let status = self.number_of::<u8>(word)?;
                 Command::Quit { status: status.into() }
             }
         })
@@ -289,7 +318,7 @@ impl<'a, I: Iterator<Item = Word<'a>>> Rest<I> {
                 Word::Value(word) if domain.is_empty() => domain = self.fit(word)?,
                 Word::Option("with") if with.is_empty() => {
                     for word in self.value("--with CAP,…")?.split(',') {
-                        let number = u32::try_from(self.number(word)?).map_err(|_| self.range(word))?;
+                        let number = self.number_of(word)?;
                         with.push(number).map_err(|_| self.surplus(word))?;
                     }
                 }
@@ -366,7 +395,7 @@ impl<'a, I: Iterator<Item = Word<'a>>> Rest<I> {
             return Ok(Command::BusRead { device, offset });
         }
         let word = self.value("VALUE")?;
-        let value = u32::try_from(self.number(word)?).map_err(|_| self.range(word))?;
+        let value = self.number_of(word)?;
         Ok(Command::BusWrite { device, offset, value })
     }
 
@@ -377,30 +406,82 @@ impl<'a, I: Iterator<Item = Word<'a>>> Rest<I> {
                 Ok(Command::TraceOn { device })
             }
             "off" => Ok(Command::TraceOff),
-            "dump" => {
-                let count = match self.optional()? {
-                    None => DUMP_DEFAULT,
-                    Some(word) => usize::try_from(self.number(word)?)
-                        .ok()
-                        .filter(|count| (1..=DUMP_MAX).contains(count))
-                        .ok_or_else(|| self.range(word))?,
-                };
-                Ok(Command::TraceDump { count })
-            }
+            "dump" => Ok(Command::TraceDump { count: self.count()? }),
             word => Err(self.fail(word, "on, off or dump")),
         }
     }
 
+    /// How many lines a dump prints.
+    fn count(&mut self) -> Result<usize, Failure> {
+        let Some(word) = self.optional()? else { return Ok(DUMP_DEFAULT) };
+        let count = usize::try_from(self.number(word)?).ok();
+        count.filter(|count| (1..=DUMP_MAX).contains(count)).ok_or_else(|| self.range(word))
+    }
+
+    fn tap(&mut self) -> Result<Command, Failure> {
+        match self.value("on, off or dump")? {
+            "on" => Ok(Command::TapOn(self.listen()?)),
+            "off" => Ok(Command::TapOff),
+            "dump" => Ok(Command::TapDump { count: self.count()? }),
+            word => Err(self.fail(word, "on, off or dump")),
+        }
+    }
+
+    fn listen(&mut self) -> Result<Listen, Failure> {
+        let word = self.value("IF")?;
+        let mut listen = Listen::to(self.number_of(word)?);
+        while let Some(word) = self.words.next() {
+            match word {
+                Word::Option("in") => listen.directions = direction::IN,
+                Word::Option("out") => listen.directions = direction::OUT,
+                Word::Option("bytes") => {
+                    let word = self.value("--bytes N")?;
+                    listen.snap = self.number_of(word)?;
+                }
+                Word::Option("ethertype") => {
+                    let word = self.value("--ethertype N")?;
+                    listen.program = tap::of_type(self.number_of(word)?);
+                }
+                Word::Option("filter") => listen.program = self.program()?,
+                Word::Value(word) | Word::Option(word) => return Err(self.surplus(word)),
+            }
+        }
+        Ok(listen)
+    }
+
+    /// A program of bpf(4): `CODE:JT:JF:K`, separated by commas.
+    fn program(&mut self) -> Result<tap::Program, Failure> {
+        let text = self.value("--filter CODE:JT:JF:K,…")?;
+        let mut program = tap::Program::new();
+        for word in text.split(',') {
+            let mut fields = word.split(':');
+            let mut field = || fields.next().ok_or_else(|| self.fail(word, "CODE:JT:JF:K"));
+            let code = self.number_of(field()?)?;
+            let (jt, jf) = (self.number_of(field()?)?, self.number_of(field()?)?);
+            let instruction = Instruction { code, jt, jf, k: self.number_of(field()?)? };
+            if fields.next().is_some() {
+                return Err(self.fail(word, "CODE:JT:JF:K"));
+            }
+            program.push(instruction).map_err(|_| self.surplus(word))?;
+        }
+        Ok(program)
+    }
+
     fn demo(&mut self) -> Result<Demo, Failure> {
-        let verb = self.value("ping, pointer, wait, note, release or status")?;
+        let expected = "ping, pointer, wait, note, attach, detach, send, flood, release or status";
+        let verb = self.value(expected)?;
         let make: fn(u64) -> Demo = match verb {
             "ping" => Demo::Ping,
             "pointer" => Demo::Pointer,
             "wait" => Demo::Wait,
             "note" => Demo::Note,
+            "attach" => Demo::Attach,
+            "detach" => Demo::Detach,
+            "send" => Demo::Send,
+            "flood" => Demo::Flood,
             "release" => return Ok(Demo::Release),
             "status" => return Ok(Demo::Status),
-            _ => return Err(self.fail(verb, "ping, pointer, wait, note, release or status")),
+            _ => return Err(self.fail(verb, expected)),
         };
         Ok(make(self.optional()?.map_or(Ok(0), |word| self.number(word))?))
     }
@@ -440,6 +521,11 @@ impl<'a, I: Iterator<Item = Word<'a>>> Rest<I> {
         parsed.map_err(|_| self.fail(word, "a number"))
     }
 
+    /// A number that fits.
+    fn number_of<T: TryFrom<u64>>(&self, word: &str) -> Result<T, Failure> {
+        T::try_from(self.number(word)?).map_err(|_| self.range(word))
+    }
+
     fn end(&mut self) -> Result<(), Failure> {
         match self.words.next() {
             None => Ok(()),
@@ -461,124 +547,4 @@ impl<'a, I: Iterator<Item = Word<'a>>> Rest<I> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::string::ToString;
-    use std::vec::Vec;
-
-    fn read(line: &str) -> Result<Command, std::string::String> {
-        let mut words = line.split_whitespace();
-        let name = words.next().unwrap();
-        let words: Vec<_> =
-            words.map(|word| word.strip_prefix("--").map_or(Word::Value(word), Word::Option)).collect();
-        parse(name, words.into_iter()).map_err(|failure| failure.to_string())
-    }
-
-    fn name<const N: usize>(text: &str) -> Text<N> {
-        Text::new(text).unwrap()
-    }
-
-    #[test]
-    fn every_command_of_the_contract_is_understood() {
-        let cases = [
-            ("help", Command::Help),
-            (
-                "modload bus_space_xh",
-                Command::ModLoad { name: name("bus_space_xh"), domain: name(""), with: heapless::Vec::new() },
-            ),
-            (
-                "modload a lab",
-                Command::ModLoad { name: name("a"), domain: name("lab"), with: heapless::Vec::new() },
-            ),
-            (
-                "modload a --with 2,3",
-                Command::ModLoad {
-                    name: name("a"),
-                    domain: name(""),
-                    with: heapless::Vec::from_iter([2, 3]),
-                },
-            ),
-            ("driver stop rtc", Command::Driver { what: Driver::Stop, name: name("rtc") }),
-            ("driver start rtc", Command::Driver { what: Driver::Start, name: name("rtc") }),
-            ("driver restart uart", Command::Driver { what: Driver::Restart, name: name("uart") }),
-            ("caps", Command::Caps),
-            (
-                "grant interface bus_space call,refine",
-                Command::Grant {
-                    object: CapObject::Interface(name("bus_space")),
-                    rights: right::CALL | right::REFINE,
-                    quota: CapQuota::NONE,
-                },
-            ),
-            (
-                "grant domain load --modules 2",
-                Command::Grant {
-                    object: CapObject::Domain,
-                    rights: right::LOAD,
-                    quota: CapQuota { modules: 2, ..CapQuota::NONE },
-                },
-            ),
-            (
-                "grant module a all",
-                Command::Grant {
-                    object: CapObject::Module(name("a")),
-                    rights: right::STATUS | right::UNLOAD | right::CONTROL,
-                    quota: CapQuota::NONE,
-                },
-            ),
-            ("revoke 3", Command::Revoke { capability: 3, rights: right::ALL }),
-            ("revoke 3 refine", Command::Revoke { capability: 3, rights: right::REFINE }),
-            ("receipt a", Command::Receipt { name: name("a") }),
-            ("modunload a", Command::ModUnload { name: name("a"), drain_ms: DRAIN_MS_DEFAULT }),
-            ("modunload a --deadline 2500", Command::ModUnload { name: name("a"), drain_ms: 2500 }),
-            ("modstat", Command::ModStat),
-            ("alias bus_space_read_4", Command::Alias { symbol: name("bus_space_read_4") }),
-            ("domains", Command::Domains),
-            ("threads", Command::Threads),
-            ("registrations", Command::Registrations),
-            ("bus read4 rtc 0xfe0", Command::BusRead { device: name("rtc"), offset: 0xfe0 }),
-            ("bus write4 uart 36 0x10", Command::BusWrite { device: name("uart"), offset: 36, value: 16 }),
-            ("trace on", Command::TraceOn { device: name("") }),
-            ("trace on rtc", Command::TraceOn { device: name("rtc") }),
-            ("trace off", Command::TraceOff),
-            ("trace dump", Command::TraceDump { count: DUMP_DEFAULT }),
-            ("trace dump 5", Command::TraceDump { count: 5 }),
-            ("ledger", Command::Ledger),
-            ("demo ping 7", Command::Demo(Demo::Ping(7))),
-            ("demo wait", Command::Demo(Demo::Wait(0))),
-            ("demo release", Command::Demo(Demo::Release)),
-            ("quit", Command::Quit { status: 0 }),
-            ("quit 3", Command::Quit { status: 3 }),
-        ];
-        for (line, command) in cases {
-            assert_eq!(read(line), Ok(command), "{line}");
-        }
-    }
-
-    #[test]
-    fn refusals_are_one_line_with_what_name_why_and_word() {
-        let cases = [
-            ("frobnicate x", "error: command frobnicate: unknown; `help` lists the commands (ENOSYS)"),
-            ("modload", "error: modload: needs NAME (EINVAL)"),
-            ("grant domain fly", "error: grant fly: no such right (EINVAL)"),
-            ("grant house", "error: grant house: not domain, interface or module (EINVAL)"),
-            ("revoke", "error: revoke: needs CAP (EINVAL)"),
-            ("modload a b c", "error: modload c: not expected here (EINVAL)"),
-            ("modunload a --deadline", "error: modunload: needs --deadline MS (EINVAL)"),
-            ("modunload a --deadline 60001", "error: modunload 60001: out of range (ERANGE)"),
-            ("modunload a --now", "error: modunload now: not expected here (EINVAL)"),
-            ("bus read8 rtc 0", "error: bus read8: not read4 or write4 (EINVAL)"),
-            ("bus read4 rtc zero", "error: bus read4 zero: not a number (EINVAL)"),
-            ("bus write4 rtc 0 0x100000000", "error: bus write4 0x100000000: out of range (ERANGE)"),
-            ("trace dump 0", "error: trace 0: out of range (ERANGE)"),
-            ("quit 256", "error: quit 256: out of range (ERANGE)"),
-            ("modstat all", "error: modstat all: not expected here (EINVAL)"),
-        ];
-        for (line, error) in cases {
-            assert_eq!(read(line), Err(error.into()), "{line}");
-        }
-        let long = "m".repeat(32);
-        let error = read(&std::format!("modload {long}")).unwrap_err();
-        assert_eq!(error, std::format!("error: modload {long}: longer than 31 bytes (ENAMETOOLONG)"));
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@
 //! console's image asks the servers and lets these functions write the answer.
 //!
 //! Reading order: [`command`] (what can be typed), [`failure`] (the one line of an error), [`table`] (rows of the
-//! linker server's lists), [`trace`] (records of the debug ring).
+//! linker server's lists), [`trace`] (records of the debug ring), [`tap`] (packets).
 #![no_std]
 #![forbid(unsafe_code)]
 #![expect(
@@ -18,6 +18,7 @@ extern crate std;
 pub mod command;
 pub mod failure;
 pub mod table;
+pub mod tap;
 pub mod trace;
 
 pub use command::{Command, Word};

@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use bpf::Instruction;
-use bpf::capture::LINK_ETHERNET;
+use bpf::capture::{Kept, LINK_ETHERNET, Packets};
 use bpf::tap::{FILE_AT, REGION_MAGIC, REGION_PAGES, REGION_SIZE, control, direction};
 use strata_protocol::Errno;
 use strata_protocol::driver::{NET_ATTACH, NET_CHANGE_TYPE, NET_DETACH, NET_SEND, NET_STATUS};
@@ -108,25 +108,22 @@ fn read_file(region: &Region, mut see: impl FnMut(u32, &[u8]) -> Outcome) -> Out
         core::ptr::with_exposed_provenance::<u8>(usize::try_from(region.address).unwrap_or(0) + FILE_AT);
     // SAFETY: the pages are mapped, and the module does not write any more what it has published.
     let file = unsafe { core::slice::from_raw_parts(bytes, length) };
-    let word = |at: usize| {
-        file.get(at..at + 4).map_or(0, |four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]))
-    };
-    ensure_eq!(
-        (word(0), word(4), word(20)),
-        (0xa1b2_c3d4, 0x0004_0002, LINK_ETHERNET),
-        "magic, version, link type"
-    );
-    let (mut at, mut count, mut last) = (24, 0, (0, 0));
-    while at < length {
-        let (time, kept, whole) = ((word(at), word(at + 4)), word(at + 8), word(at + 12));
-        ensure!(time >= last && time.1 < 1_000_000, "packet {count} at {time:?}, after {last:?}");
-        let end = at + 16 + usize::try_from(kept).unwrap_or(usize::MAX / 2);
-        let Some(packet) = file.get(at + 16..end) else {
+    let Ok(packets) = Packets::new(file) else { fail!("the file begins with {:x?}", file.get(..24)) };
+    ensure_eq!(packets.link_type(), LINK_ETHERNET, "the link type");
+    let (mut count, mut last) = (0, (0, 0));
+    for packet in packets {
+        let Ok(Kept { time, length, bytes }) = packet else {
             fail!("packet {count} is cut off by the file's end")
         };
-        ensure!(kept <= whole, "{kept} bytes are kept of a packet of {whole}");
-        see(whole, packet)?;
-        (at, count, last) = (end, count + 1, time);
+        let time = (time.seconds, time.microseconds);
+        ensure!(time >= last && time.1 < 1_000_000, "packet {count} at {time:?}, after {last:?}");
+        ensure!(
+            bytes.len() as u64 <= length.into(),
+            "{} bytes are kept of a packet of {length}",
+            bytes.len()
+        );
+        see(length, bytes)?;
+        (count, last) = (count + 1, time);
     }
     Ok(count)
 }
