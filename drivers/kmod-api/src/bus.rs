@@ -3,14 +3,15 @@
 use bus_space::{BarrierFlags, BusHandle, BusTag, MapFlags, Registers};
 use strata_protocol::Errno;
 
+use crate::registration::Registration;
 use crate::symbols::{
     bus_space_barrier, bus_space_map, bus_space_peek_4, bus_space_read_4, bus_space_unmap, bus_space_write_4,
 };
 
 /// A mapped device.
 ///
-/// Holding one proves that `bus_space_map` has mapped `size` bytes at its handle and that nobody has unmapped them. Every
-/// access goes through the aliasable symbols, so every layer sees it.
+/// Holding one proves that `size` bytes of it are mapped at its handle, by `bus_space_map` or as a module's registration, and
+/// that nobody has unmapped them. Every access goes through the aliasable symbols, so every layer sees it.
 #[derive(Debug)]
 pub struct Device {
     tag: BusTag,
@@ -29,7 +30,17 @@ impl Device {
         }
     }
 
-    /// Gives the mapping back.
+    /// The registers that this module has [registered](crate::registration::device_memory): no `bus_space_map` knows them, and
+    /// they are given back as a registration.
+    ///
+    /// # Safety
+    /// `registers` stands for `size` bytes, and stays registered for as long as this value is used.
+    #[must_use]
+    pub const unsafe fn registered(tag: BusTag, registers: Registration, size: u64) -> Self {
+        Self { tag, handle: BusHandle::new(registers.value), size }
+    }
+
+    /// Gives the mapping back; only for what was [mapped](Self::map).
     pub fn unmap(self) {
         // SAFETY: the mapping is ours, of this size, and `self` is gone afterwards.
         unsafe { bus_space_unmap(self.tag, self.handle, self.size) }

@@ -16,6 +16,7 @@ impl Linker<'_> {
         if let Some(refusal) = self.turn.as_mut().and_then(|turn| turn.refusal.take()) {
             return Reply::Refused(refusal);
         }
+        let denied = self.turn.as_mut().and_then(|turn| turn.denied.take());
         let refusal = match cause.why {
             Why::StillInside => {
                 Refusal::new(word, &name, "threads are still inside at the deadline; everything is as before")
@@ -24,10 +25,10 @@ impl Linker<'_> {
                 Refusal::new(word, &name, "a module faulted meanwhile; everything is as before")
             }
             Why::Canceled(_) => Refusal::new(word, &name, "cancelled; everything is as before"),
-            Why::Refused(_) => {
+            Why::Refused(_) => denied.filter(|denied| denied.errno == word).unwrap_or_else(|| {
                 let step = Shouted(cause.step);
                 Refusal::format(word, &name, format_args!("its {step} refuses; everything is as before"))
-            }
+            }),
             Why::Overran | Why::Faulted => Refusal::new(word, &name, "undone; everything is as before"),
         };
         let draining = matches!(cause.why, Why::StillInside) || cause.step == Step::Drain;

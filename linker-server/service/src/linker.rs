@@ -147,6 +147,8 @@ pub struct Turn {
     pub addresses: Option<u64>,
     /// What a step said when it refused.
     pub refusal: Option<Refusal>,
+    /// The registration that was refused last because somebody has what it asks for, and who.
+    pub denied: Option<Refusal>,
     /// The worker that is busy, with the ticket of the command.
     pub worker: Option<(u32, u32)>,
     /// When each thread was first seen inside.

@@ -1,5 +1,7 @@
 //! What stands behind a record of a registration: making it, and giving it back.
 
+use core::fmt;
+
 use crate::linker::{Linker, text};
 use crate::start::StartGrants;
 use linker_books::ledger::Account;
@@ -13,7 +15,7 @@ use linker_space::registered::{Endpoint, Interrupt, Mapping, device, turn_away};
 use sel4_sys::seL4_CapRights;
 use strata_protocol::domain::slot;
 use strata_protocol::registration::Kind;
-use strata_protocol::{Errno, ModuleName, caps};
+use strata_protocol::{Errno, ModuleName, Refusal, caps};
 
 /// Pages of one mapping.
 pub const MAPPING_PAGES_MAX: u64 = 64;
@@ -146,6 +148,21 @@ impl Linker<'_> {
         self.capabilities.permit(self.owner_of(owner), CapRights::OPEN).map_err(|_| Errno::EPERM)
     }
 
+    /// The module that has registered what `is` says.
+    fn holder(&self, is: impl Fn(&What) -> bool) -> Option<ModuleName> {
+        self.registrations.all().find(|held| is(&held.what.what)).map(|held| self.name_of(held.owner))
+    }
+
+    /// Refuses what another module or a driver server has. If the load is refused for that, its refusal says who.
+    fn denied(&mut self, errno: Errno, what: fmt::Arguments<'_>, holder: &str) -> Errno {
+        let name = self.turn_name();
+        let why = format_args!("{what} is taken by {holder}; everything is as before");
+        if let Some(turn) = self.turn.as_mut() {
+            turn.denied = Some(Refusal::format(errno, &name, why));
+        }
+        errno
+    }
+
     fn make_callback(&mut self, owner: ModuleId, [function, answer]: [u64; 2]) -> Result<(What, u64), Errno> {
         let mut text = text!(self);
         let issued = self.link.issue_callback(owner, Va(function), answer, &mut text);
@@ -204,9 +221,14 @@ impl Linker<'_> {
     }
 
     fn make_device(&mut self, owner: ModuleId, name: &str, on: Option<Handle>) -> Result<(What, u64), Errno> {
+        let what = format_args!("the device {name}");
+        if self.server(name).is_some() {
+            return Err(self.denied(Errno::EEXIST, what, "a driver server"));
+        }
         let devices = || self.registrations.all().filter(|held| held.what.kind() == Kind::Device);
-        if self.server(name).is_some() || devices().any(|held| held.what.name.as_str() == name) {
-            return Err(Errno::EEXIST);
+        let other = devices().find(|held| held.what.name.as_str() == name).map(|held| held.owner);
+        if let Some(other) = other {
+            return Err(self.denied(Errno::EEXIST, what, &self.name_of(other)));
         }
         let on = on.ok_or(Errno::EINVAL)?;
         let held: &Registration<_, Record> =
@@ -226,12 +248,11 @@ impl Linker<'_> {
             physical => {
                 self.may_use_devices(owner)?;
                 let frame = StartGrants(self.start).device(physical).ok_or(Errno::ENODEV)?;
-                let served =
-                    self.base.servers().any(|server| server.device.is_some_and(|(at, _)| at == physical));
                 let is =
                     |what: &What| matches!(what, What::Mapping { physical: other, .. } if *other == physical);
-                if served || self.registrations.all().any(|held| is(&held.what.what)) {
-                    return Err(Errno::EBUSY);
+                if let Some(holder) = self.server_at(physical).or_else(|| self.holder(is)) {
+                    let what = format_args!("the device at {physical:#x}");
+                    return Err(self.denied(Errno::EBUSY, what, &holder));
                 }
                 Some(frame)
             }
@@ -252,6 +273,15 @@ impl Linker<'_> {
         }
     }
 
+    /// The driver server that was given the device at a physical address.
+    fn server_at(&self, physical: u64) -> Option<ModuleName> {
+        let has = |device: Option<(u64, u64)>| device.is_some_and(|(at, _)| at == physical);
+        // A server of the base image need not have been started.
+        let runs = |name: &str| self.server(name).is_some();
+        let server = self.base.servers().find(|server| has(server.device) && runs(server.name));
+        server.map(|server| ModuleName::cut(server.name))
+    }
+
     fn make_interrupt(
         &mut self,
         owner: ModuleId,
@@ -261,14 +291,11 @@ impl Linker<'_> {
         self.may_use_devices(owner)?;
         let number = u32::try_from(number).map_err(|_| Errno::EINVAL)?;
         let handler = StartGrants(self.start).irq(number).ok_or(Errno::ENODEV)?;
-        let served = self
-            .space
-            .servers
-            .iter()
-            .any(|server| server.interrupt.is_some_and(|(other, _)| other == handler));
+        let mut servers = self.space.servers.iter();
+        let serves = servers.find(|server| server.interrupt.is_some_and(|(other, _)| other == handler));
         let is = |what: &What| matches!(what, What::Interrupt(other) if other.handler == handler);
-        if served || self.registrations.all().any(|held| is(&held.what.what)) {
-            return Err(Errno::EBUSY);
+        if let Some(holder) = serves.map(|server| server.name.clone()).or_else(|| self.holder(is)) {
+            return Err(self.denied(Errno::EBUSY, format_args!("interrupt {number}"), &holder));
         }
         let (notification, badge) = self.wakes(on)?;
         let account = self.account_of(owner);

@@ -170,7 +170,8 @@ pub fn start<'a>(
     }
     let grants = StartGrants(start);
     let most = usize::try_from(start.servers).ok().filter(|most| *most > 0).unwrap_or(usize::MAX);
-    for server in base.servers().take(most) {
+    let wanted = base.servers().filter(|server| server.name != start.unserved());
+    for server in wanted.take(most) {
         let (physical, size) = server.device.unwrap_or((0, 0));
         let irq = server.irq.unwrap_or(0);
         let core = core_of(&start.places, server.name);

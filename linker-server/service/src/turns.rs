@@ -45,6 +45,7 @@ impl Linker<'_> {
             authentic: None,
             planned: None,
             refusal: None,
+            denied: None,
             worker: None,
             gone: None,
             popping: false,

@@ -4,6 +4,8 @@ use heapless::String;
 
 /// Bytes of a test case's name.
 pub const CASE_MAX: usize = 96;
+/// Bytes of a driver server's name.
+pub const SERVER_MAX: usize = strata_protocol::start::PLACE_NAME_SIZE;
 
 /// Where the log server writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub struct BootArgs {
     pub cycles: u32,
     /// The most driver servers that a link domain starts with; 0: all of its base image.
     pub servers: u32,
+    /// A driver server that is not started: its device is free for modules.
+    pub unserved: Option<String<SERVER_MAX>>,
 }
 
 /// A word that makes no sense.
@@ -76,7 +80,10 @@ impl BootArgs {
             ("servers", number) => {
                 self.servers = number.parse().map_err(|_| BootArgsError::Value(word))?;
             }
-            ("host" | "log" | "case" | "reset", _) => return Err(BootArgsError::Value(word)),
+            ("unserved", name) if !name.is_empty() => {
+                self.unserved = Some(String::try_from(name).map_err(|_| BootArgsError::Value(word))?);
+            }
+            ("host" | "log" | "case" | "reset" | "unserved", _) => return Err(BootArgsError::Value(word)),
             _ => return Err(BootArgsError::Unknown(word)),
         }
         Ok(())
@@ -96,19 +103,22 @@ mod tests {
     #[test]
     fn all_words_are_understood() {
         let (args, complaints) = parse(
-            " host=1  log=debug case=r06_middle_removal seed=42 cycles=7 servers=3 reset=1 reset_after=9",
+            " host=1  log=debug case=r06_middle_removal seed=42 cycles=7 servers=3 unserved=gpio reset=1 reset_after=9",
         );
         assert_eq!(complaints, 0);
         assert!(args.host && args.reset);
         assert_eq!(args.log, Sink::Debug);
         assert_eq!(args.case.as_deref(), Some("r06_middle_removal"));
+        assert_eq!(args.unserved.as_deref(), Some("gpio"));
         assert_eq!((args.seed, args.cycles, args.servers), (42, 7, 3));
     }
 
     #[test]
     fn nonsense_is_skipped_and_reported() {
-        let (args, complaints) = parse("quiet host=2 log=tape case= seed=x cycles=-1 reset=x host=1");
-        assert_eq!(complaints, 7);
+        let (args, complaints) = parse(
+            "quiet host=2 log=tape case= seed=x cycles=-1 reset=x unserved= unserved=a-name-that-no-server-has host=1",
+        );
+        assert_eq!(complaints, 9);
         assert_eq!(args, BootArgs { host: true, ..BootArgs::default() });
         assert_eq!(parse(""), (BootArgs::default(), 0));
     }

@@ -5,7 +5,7 @@
 /// The first word of the page.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"STRATAST");
 /// The version of this layout.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// The most regions in a start page.
 pub const REGIONS_MAX: usize = 32;
 /// The most grants in a start page.
@@ -84,9 +84,7 @@ impl Place {
     /// The place of a thread; a name that is too long is cut, and then belongs to nobody.
     #[must_use]
     pub fn new(name: &str, core: u32) -> Self {
-        let mut place = Self { name: [0; PLACE_NAME_SIZE], core };
-        place.name.iter_mut().zip(name.bytes()).for_each(|(slot, byte)| *slot = byte);
-        place
+        Self { name: padding(name), core }
     }
 }
 
@@ -125,6 +123,8 @@ pub struct StartInfo {
     pub cycles: u32,
     /// The most driver servers that a link domain starts with; 0: all of its base image.
     pub servers: u32,
+    /// The driver server that a link domain does without, so that its device is free for modules; padded with zeros, empty for none.
+    pub unserved: [u8; PLACE_NAME_SIZE],
     /// The case that the test agent runs, padded with zeros.
     pub case: [u8; 96],
     /// Regions; unused ones at the end.
@@ -155,11 +155,25 @@ impl StartInfo {
         padded(&self.name)
     }
 
+    /// The driver server that is not started, empty when there is none.
+    #[must_use]
+    pub fn unserved(&self) -> &str {
+        padded(&self.unserved)
+    }
+
     /// The case to run, empty when there is none.
     #[must_use]
     pub fn case(&self) -> &str {
         padded(&self.case)
     }
+}
+
+/// A text with zeros behind it; cut where there is no room.
+#[must_use]
+pub fn padding<const SIZE: usize>(text: &str) -> [u8; SIZE] {
+    let mut bytes = [0; SIZE];
+    bytes.iter_mut().zip(text.bytes()).for_each(|(slot, byte)| *slot = byte);
+    bytes
 }
 
 /// The text in front of the first zero; empty when it is no UTF-8.

@@ -14,7 +14,7 @@ use strata_protocol::archive::Archive;
 use strata_protocol::caps::slot;
 use strata_protocol::domain::ThreadBlock;
 use strata_protocol::start::{
-    GRANTS_MAX, Grant, MAGIC, REGIONS_MAX, Region, StartInfo, VERSION, grant, region,
+    GRANTS_MAX, Grant, MAGIC, REGIONS_MAX, Region, StartInfo, VERSION, grant, padding, region,
 };
 use strata_protocol::store::UPLOAD_SIZE;
 use strata_runtime::Ipc;
@@ -102,18 +102,13 @@ impl Wiring<'_> {
     }
 
     fn start_page(&self, server: &Server) -> StartInfo {
-        let mut name = [0; 32];
-        name.iter_mut().zip(server.file.bytes()).for_each(|(slot, byte)| *slot = byte);
-        let mut case = [0; 96];
-        let case_name = self.args.case.as_deref().unwrap_or("");
-        case.iter_mut().zip(case_name.bytes()).for_each(|(slot, byte)| *slot = byte);
         // A kernel has some cores only: the number fits.
         let cores = u32::try_from(self.boot_info.numNodes).unwrap_or(1);
         StartInfo {
             magic: MAGIC,
             version: VERSION,
             stream: server.stream.into(),
-            name,
+            name: padding(server.file),
             slots_start: slot::FIRST_FREE,
             slots_end: 1 << server.cnode_bits,
             host: self.args.host.into(),
@@ -126,7 +121,8 @@ impl Wiring<'_> {
             cores,
             cycles: self.args.cycles,
             servers: self.args.servers,
-            case,
+            unserved: padding(self.args.unserved.as_deref().unwrap_or("")),
+            case: padding(self.args.case.as_deref().unwrap_or("")),
             regions: [Region::default(); REGIONS_MAX],
             grants: [Grant::default(); GRANTS_MAX],
             places: places(cores),
@@ -255,8 +251,7 @@ fn note(info: &mut StartInfo, grant: Grant) -> Result<(), MakeError> {
 }
 
 fn thread_block(server: &Server) -> ThreadBlock {
-    let mut name = [0_u8; 16];
-    name.iter_mut().zip(server.file.bytes()).for_each(|(slot, byte)| *slot = byte);
+    let name: [u8; 16] = padding(server.file);
     let word = |at: usize| u64::from_le_bytes(name[at..at + 8].try_into().expect("eight bytes")).into();
     ThreadBlock {
         ipc_buffer: addresses::IPC_BUFFER.into(),

@@ -13,7 +13,7 @@ use strata_protocol::fault::FaultRow;
 use strata_protocol::linker::{AliasRow, BLOCKERS_MAX, Blocker, ModuleRow, Reply, Request, ThreadRow};
 use strata_protocol::start::{StartInfo, region};
 use strata_protocol::store::{self, ImageRef};
-use strata_protocol::{Errno, ModuleName, SymbolName, timer};
+use strata_protocol::{DetailText, Errno, ModuleName, SymbolName, timer};
 use strata_runtime::ipc::{call, call_for_capability};
 use strata_runtime::slots::Slots;
 use strata_runtime::{Ipc, clock};
@@ -34,6 +34,8 @@ pub(crate) struct Refused {
     pub(crate) errno: Errno,
     /// What it is about.
     pub(crate) name: SymbolName,
+    /// Why, in one line.
+    pub(crate) why: DetailText,
     /// Who keeps the module, for an unload.
     pub(crate) blockers: [Option<Blocker>; BLOCKERS_MAX],
 }
@@ -146,13 +148,11 @@ impl Agent {
     }
 
     /// A load that must be refused with this reason.
-    pub(crate) fn load_refused(&mut self, module: &str, errno: Errno) -> Outcome {
-        let decision = self.try_load(module)?;
-        ensure!(
-            matches!(&decision, Err(refused) if refused.errno == errno),
-            "load of {module}: {decision:?}, not {errno}"
-        );
-        Ok(())
+    pub(crate) fn load_refused(&mut self, module: &str, errno: Errno) -> Outcome<Refused> {
+        match self.try_load(module)? {
+            Err(refused) if refused.errno == errno => Ok(refused),
+            decision => fail!("load of {module}: {decision:?}, not {errno}"),
+        }
     }
 
     /// Asks for an unload.
@@ -311,11 +311,15 @@ pub(crate) fn decision(reply: &Reply) -> Outcome<Decision> {
         Reply::Refused(refusal) => Ok(Err(Refused {
             errno: refusal.errno,
             name: refusal.name.clone(),
+            why: refusal.why.clone(),
             blockers: [const { None }; BLOCKERS_MAX],
         })),
-        Reply::Blocked { refusal, blockers } => {
-            Ok(Err(Refused { errno: refusal.errno, name: refusal.name.clone(), blockers: blockers.clone() }))
-        }
+        Reply::Blocked { refusal, blockers } => Ok(Err(Refused {
+            errno: refusal.errno,
+            name: refusal.name.clone(),
+            why: refusal.why.clone(),
+            blockers: blockers.clone(),
+        })),
         other => fail!("no answer to a load or unload: {other:?}"),
     }
 }

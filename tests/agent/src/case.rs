@@ -70,6 +70,9 @@ pub(crate) const MINI_UART: u32 = 4 << 8;
 /// Flags of a case that needs a generator of random numbers.
 pub(crate) const RNG: u32 = 5 << 8;
 
+/// Flags of a case that needs a controller of pins whose model knows edges, and that has no driver server.
+pub(crate) const FREE_PINS: u32 = 6 << 8;
+
 /// What the host puts at each 32-bit word of a fitting's memory: the word's place times this.
 pub(crate) const PATTERN: u32 = 0x9e37_79b1;
 

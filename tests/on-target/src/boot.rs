@@ -38,7 +38,8 @@ pub struct Report {
 /// What the target is told: to run this case.
 #[must_use]
 pub fn arguments(entry: &Entry) -> String {
-    format!("host=1 log=debug case={} seed={}", entry.case.name, entry.seed)
+    let words = entry.fitting.map_or("", |fitting| fitting.words());
+    format!("host=1 log=debug case={} seed={}{words}", entry.case.name, entry.seed)
 }
 
 /// Boots the case's image in QEMU and watches it to its end. `live` sees each line as it comes.

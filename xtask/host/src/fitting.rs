@@ -21,6 +21,8 @@ pub struct Fitting {
     arguments: &'static [&'static str],
     /// Bytes of an image with the pattern; 0 for none.
     image: usize,
+    /// Boot arguments of the system on it.
+    words: &'static str,
 }
 
 /// All fittings.
@@ -35,6 +37,7 @@ const FITTINGS: &[Fitting] = &[
             "tmp105,bus=i2c-bus.1,address=0x48",
         ],
         image: 0,
+        words: "",
     },
     Fitting {
         flags: 2 << 8,
@@ -46,6 +49,7 @@ const FITTINGS: &[Fitting] = &[
             "w25q32,bus=spi,drive=memory",
         ],
         image: 4 << 20,
+        words: "",
     },
     // The host at the other end of the second port.
     Fitting {
@@ -53,10 +57,13 @@ const FITTINGS: &[Fitting] = &[
         kind: "brcm,bcm2835-aux-uart",
         arguments: &["-chardev", "file,id=host,path=/dev/null,input-path=IMAGE", "-serial", "chardev:host"],
         image: 64,
+        words: "",
     },
     // Nothing is connected, but the other model of pins knows no edges, and not every board's generator has a model.
-    Fitting { flags: 5 << 8, kind: "brcm,bcm2835-rng", arguments: &[], image: 0 },
-    Fitting { flags: 3 << 8, kind: "arm,pl061", arguments: &[], image: 0 },
+    Fitting { flags: 5 << 8, kind: "brcm,bcm2835-rng", arguments: &[], image: 0, words: "" },
+    Fitting { flags: 3 << 8, kind: "arm,pl061", arguments: &[], image: 0, words: "" },
+    // The same pins, for a module that drives them: nobody else does.
+    Fitting { flags: 6 << 8, kind: "arm,pl061", arguments: &[], image: 0, words: " unserved=gpio" },
 ];
 
 /// Stands for an image's path.
@@ -91,6 +98,12 @@ impl Fitting {
         }
         let path = path.display().to_string();
         Ok(self.arguments.iter().map(|word| word.replace(IMAGE, &path)).collect())
+    }
+
+    /// Boot arguments of the system on it, each behind a blank.
+    #[must_use]
+    pub const fn words(&self) -> &'static str {
+        self.words
     }
 
     /// Takes the image of a case that has ended away.

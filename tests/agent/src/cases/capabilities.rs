@@ -287,3 +287,35 @@ case!(
         Ok(())
     }
 );
+
+case!(
+    /// R24, R27: what a module registers counts in the quota of the capability that it was loaded by, until it is given back;
+    /// and interrupts are for those whose capability may open devices.
+    30, fn r24_registrations_are_bound_by_the_capability_of_the_load(agent) {
+        let rights = right::ALL & !right::OPEN;
+        let held = derive(agent, slot::LINKER, CapObject::Domain, rights)?;
+        // On a board without this interrupt, too: who may not open devices does not learn which ones there are.
+        let denied = load_by(agent, held, &[], "leaks_interrupt")?;
+        ensure!(matches!(&denied, Err(refused) if refused.errno == Errno::EPERM), "an interrupt: {denied:?}");
+
+        ensure_eq!(load_by(agent, held, &[], "leaks_mapping")?, Ok(()), "a mapping");
+        let used = row_of(agent, held)?.frames;
+        agent.unload("leaks_mapping")?;
+        ensure_eq!(row_of(agent, held)?.frames, 0, "frames in use behind the unload");
+        // The module itself has room in either; its INIT registers three frames.
+        for (frames, fits) in [(used - 1, false), (used, true)] {
+            let quota = CapQuota { frames, ..CapQuota::NONE };
+            let Ok(bounded) = try_derive(agent, held.at, CapObject::Domain, rights, quota)? else {
+                fail!("a capability with {frames} frames was refused")
+            };
+            match load_by(agent, bounded, &[], "leaks_mapping")? {
+                Ok(()) if fits => {}
+                Err(refused) if !fits && refused.errno == Errno::ENOMEM && refused.why.as_str().contains("INIT") => {}
+                other => fail!("the load with {frames} frames: {other:?}"),
+            }
+        }
+        agent.unload("leaks_mapping")?;
+        agent.audit()?;
+        agent.expect_empty()
+    }
+);

@@ -21,18 +21,18 @@ use crate::agent::{Agent, name};
 use crate::case::{EDGES, Failure, Outcome, case, ensure, ensure_eq};
 
 /// The name of the controller's driver server.
-const PINS: &str = "gpio";
+pub(super) const PINS: &str = "gpio";
 /// A pin that leads nowhere, on every board.
-const FREE: u32 = 5;
+pub(super) const FREE: u32 = 5;
 /// More pins than any board has.
 const BEYOND: u32 = 60;
 
-fn failed(what: &'static str) -> impl FnOnce(Error) -> Failure {
+pub(super) fn failed(what: &'static str) -> impl FnOnce(Error) -> Failure {
     move |error| Failure::new(format_args!("{what}: {error}"))
 }
 
 /// Runs a part of a case with the controller.
-fn with_pins<T>(agent: &mut Agent, part: impl FnOnce(Endpoint<'_>) -> Outcome<T>) -> Outcome<T> {
+pub(super) fn with_pins<T>(agent: &mut Agent, part: impl FnOnce(Endpoint<'_>) -> Outcome<T>) -> Outcome<T> {
     let device = agent.open(PINS)?;
     let outcome = agent.lend_ipc(|ipc| part(Endpoint::new(ipc, device.endpoint())));
     agent.close(device)?;

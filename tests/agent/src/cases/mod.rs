@@ -5,6 +5,7 @@ mod bench_linker;
 mod bus;
 mod capabilities;
 mod commands;
+mod driver_modules;
 mod drivers;
 mod faults;
 mod gpio;

@@ -11,7 +11,7 @@ use strata_runtime::Ipc;
 use strata_runtime::ipc::DEPTH;
 
 use crate::agent::{Agent, DRAIN_MS, name};
-use crate::case::{Outcome, case, ensure, ensure_eq, fail};
+use crate::case::{Outcome, SPINS, case, ensure, ensure_eq, fail};
 use crate::device::Device;
 use crate::threads::Shared;
 
@@ -66,7 +66,7 @@ impl Agent {
 
 /// Loads a module, works with it, and unloads it: once careless, so that `remark` is what CHECK says, and once careful, so
 /// that it says nothing; each time everything is as before. And a third time, when its careless self has left no trace.
-fn leaks(
+pub(super) fn leaks(
     agent: &mut Agent,
     module: &str,
     registered: &[(Kind, &str)],
@@ -127,19 +127,46 @@ case!(
     }
 );
 
+/// A client that has the callback called that the demo server at word 0 keeps: word 1 counts the callback's own answers, word 2
+/// those in its stead, word 3 all others.
+fn calling_kept(shared: &'static Shared, ipc: &mut Ipc) {
+    let demo = Device::at(shared.get(0));
+    while !shared.stopping() {
+        let answer = demo.call(ipc, DEMO_KEPT, &[35]);
+        shared.count(match (answer.label, answer.words[0]) {
+            (0, 42) => 1,
+            (0, 0xdead) => 2,
+            _ => 3,
+        });
+    }
+}
+
 case!(
-    /// R24, R13: a relink closes the callbacks of a module together with its other entries.
+    /// R24, R13: a relink closes the callbacks of a module together with its other entries, before it drains; an unload that
+    /// goes back opens them again.
     30, fn r24_callback_is_closed_while_its_module_drains(agent) {
         let demo = agent.open("demo")?;
-        agent.load("leaks_thread")?;
-        agent.load("leaks_callback")?;
-        ensure_eq!(call_kept(agent, demo, 1)?, 8, "the callback");
-        agent.unload("leaks_callback")?;
-        ensure_eq!(call_kept(agent, demo, 1)?, 0xdead, "the stub");
-        agent.load("leaks_callback")?;
-        ensure_eq!(call_kept(agent, demo, 1)?, 8, "the callback of the next load");
-        agent.unload("leaks_callback")?;
-        agent.unload("leaks_thread")?;
+        agent.load("drained_callback")?;
+        ensure_eq!(call_kept(agent, demo, 35)?, 42, "the callback");
+        agent.control("drained_callback", [STUBBORN, 0, 0, 0])?;
+        let client = agent.spawn(calling_kept, &[demo.endpoint()])?;
+        agent.sleep_us(2_000)?;
+        ensure!(client.get(1) > 0 && client.get(2) == 0, "{} and {} before", client.get(1), client.get(2));
+        agent.unload_refused("drained_callback", 20, Errno::ETIMEDOUT)?;
+        ensure!(client.get(2) > 0, "no call was answered in its stead while it drained");
+        // Whoever was in the middle of a call hears of it now.
+        agent.sleep_us(2_000)?;
+        let (open, closed) = (client.get(1), client.get(2));
+        agent.sleep_us(2_000)?;
+        ensure_eq!(client.get(2), closed, "answers in its stead after the unload went back");
+        ensure!(client.get(1) > open, "the callback is not called any more");
+        agent.join(client)?;
+        ensure_eq!(client.get(3), 0, "other answers");
+        agent.control("drained_callback", [LEAVE, 0, 0, 0])?;
+        agent.sleep_us(5_000)?;
+        agent.unload("drained_callback")?;
+        ensure_eq!(call_kept(agent, demo, 35)?, 0xdead, "the stub");
+        agent.audit()?;
         agent.expect_empty()
     }
 );
@@ -177,6 +204,8 @@ case!(
                 agent.control("leaks_thread", [0; 4])?;
                 agent.sleep_us(2_000)?;
                 ensure_eq!(agent.stat("leaks_thread")?[0], 1_001, "it was woken once");
+                let given = agent.try_control("leaks_thread", [7, 0, 0, 0])?;
+                ensure_eq!(given.err(), Some(Errno::EBUSY), "giving back a thread that runs");
                 Ok(())
             },
         )?;
@@ -226,6 +255,29 @@ case!(
 );
 
 case!(
+    /// R24: a thread of a module that is wedged otherwise is led out of it, whether it waits or loops, and is gone.
+    30, SPINS, fn r24_thread_of_a_wedged_module_is_led_out(agent) {
+        let demo = agent.open("demo")?;
+        agent.load("leaks_thread")?;
+        // It loops in the module's text from now on.
+        agent.control("leaks_thread", [5, 0, 0, 0])?;
+        agent.sleep_us(5_000)?;
+        let counted = agent.stat("leaks_thread")?[0];
+        ensure_eq!(agent.state_of("pump")?, Some(ThreadState::Running), "the thread that loops");
+        ensure_eq!(agent.try_control("leaks_thread", [6, 0, 0, 0])?, Err(Errno::EFAULT), "a CONTROL that faults");
+        agent.sleep_us(5_000)?;
+        let row = agent.module("leaks_thread")?;
+        ensure!(row.is_some_and(|row| row.state == ModuleState::Wedged), "it is not wedged");
+        ensure_eq!(agent.registrations()?.len(), 0, "registrations of a wedged module");
+        ensure_eq!(agent.state_of("pump")?, None, "the thread");
+        ensure!(counted > 1_000, "{counted} turns of a thread that loops");
+        ensure_eq!(demo.ping(agent.ipc, 41)?, 42, "the other threads");
+        agent.audit()?;
+        Ok(())
+    }
+);
+
+case!(
     /// R24: a timer wakes its thread, again and again, and is revoked with it.
     30, fn r24_timer_left_behind_is_revoked(agent) {
         leaks(
@@ -264,9 +316,22 @@ case!(
 );
 
 case!(
+    /// R24: the worker that runs INIT or START registers, and nobody else meanwhile, not even a thread of the same module.
+    30, fn r24_only_the_worker_of_a_load_registers(agent) {
+        agent.load("registers_elsewhere")?;
+        let refused = agent.stat("registers_elsewhere")?[0];
+        ensure_eq!(refused, errno_word(Errno::EPERM), "what the thread was told");
+        agent.expect_registered("registers_elsewhere", &[(Kind::Thread, "climber")])?;
+        ensure_eq!(agent.unload_with_remark("registers_elsewhere")?.as_str(), "", "what CHECK says");
+        agent.expect_empty()
+    }
+);
+
+case!(
     /// R24: memory is mapped, works, and is revoked.
     30, fn r24_mapping_left_behind_is_revoked(agent) {
         let words = 3 * 4_096 / 8;
+        let mut addresses: Vec<u64, 3> = Vec::new();
         leaks(
             agent,
             "leaks_mapping",
@@ -275,7 +340,11 @@ case!(
             |agent| {
                 let before = agent.ledger_of("leaks_mapping")?;
                 ensure!(before.as_ref().is_some_and(|row| row.frames >= 3), "frames of the module: {before:?}");
-                ensure_eq!(agent.stat("leaks_mapping")?[0], words * (words - 1) / 2, "the sum of its words");
+                let [sum, address, ..] = agent.stat("leaks_mapping")?;
+                ensure_eq!(sum, words * (words - 1) / 2, "the sum of its words");
+                // Whoever kept an address has kept one where nothing is: the next mappings are elsewhere.
+                ensure!(!addresses.contains(&address), "{address:#x} again, after {addresses:x?}");
+                ensure!(addresses.push(address).is_ok(), "more rounds than expected");
                 Ok(())
             },
         )
@@ -305,7 +374,8 @@ case!(
     /// R24: an interrupt that nobody serves wakes a thread of a module, and is revoked; then it is free for the next.
     30, fn r24_interrupt_left_behind_is_revoked(agent) {
         if selected_board::BOARD.device("rtc").is_none() {
-            return agent.load_refused("leaks_interrupt", Errno::ENODEV);
+            agent.load_refused("leaks_interrupt", Errno::ENODEV)?;
+            return Ok(());
         }
         leaks(
             agent,
@@ -324,7 +394,19 @@ case!(
                 clock.write_4(agent.ipc, CLOCK_MASK_AT, 0)?;
                 agent.close(clock)
             },
-        )
+        )?;
+        // Given back, it wakes nobody, though the thread is there still.
+        agent.load("leaks_interrupt")?;
+        agent.control("leaks_interrupt", [5, 0, 0, 0])?;
+        let clock = agent.open("rtc")?;
+        raise_alarm(agent, clock)?;
+        agent.sleep_us(10_000)?;
+        ensure_eq!(agent.stat("leaks_interrupt")?[0], 0, "interrupts after it was given back");
+        clock.write_4(agent.ipc, CLOCK_CLEAR_AT, 1)?;
+        clock.write_4(agent.ipc, CLOCK_MASK_AT, 0)?;
+        let said = agent.unload_with_remark("leaks_interrupt")?;
+        ensure_eq!(said.as_str(), "defect: it left 1 registered, revoked: thread handler", "what CHECK says");
+        agent.expect_empty()
     }
 );
 
@@ -418,6 +500,10 @@ case!(
         agent.load("scratch_device")?;
         let device = agent.open("scratch")?;
         ensure_eq!(device.read_4(agent.ipc, 12)?, (0, 0), "the register of the next load");
+        // It may go while its endpoint stays.
+        agent.control("scratch_device", [4, 0, 0, 0])?;
+        ensure!(!is_there(agent, device.endpoint())?, "the device is open after it was given back");
+        agent.expect_registered("scratch_device", &[(Kind::Thread, "server"), (Kind::Endpoint, "port")])?;
         agent.unload("scratch_device")?;
         agent.expect_empty()
     }
