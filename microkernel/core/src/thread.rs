@@ -140,23 +140,35 @@ impl<M: Machine> Kernel<M> {
         if !inv.call {
             return DONE;
         }
-        // The first words go to registers, the others lie in a row.
-        let (first, rest) = USER_CONTEXT.split_at(FAST_MESSAGE_REGISTERS);
-        for (&reg, i) in first.iter().zip(0..count) {
-            let value = self.reg(tcb, reg);
-            self.set_message_word(inv.tcb, None, i, value);
+        let buffer = self.buffer(inv.tcb, true);
+        if let Some(buffer) = buffer
+            && count == max
+        {
+            self.read_all(inv.tcb, tcb, buffer);
+            return Ok(Outcome::Done { words: count });
         }
-        let words = match self.buffer(inv.tcb, true) {
-            Some(buffer) => {
-                for (&reg, i) in rest.iter().zip(FAST_MESSAGE_REGISTERS as u64..count) {
-                    let value = self.reg(tcb, reg);
-                    self.set_buffer_word(buffer, i, value);
-                }
-                count
-            }
-            None => count.min(FAST_MESSAGE_REGISTERS as u64),
-        };
+        let mut words = 0;
+        for (&reg, i) in USER_CONTEXT.iter().zip(0..count) {
+            let value = self.reg(tcb, reg);
+            words += u64::from(self.set_message_word(inv.tcb, buffer, i, value));
+        }
         Ok(Outcome::Done { words })
+    }
+
+    /// All registers of a thread: what whoever looks at threads asks for.
+    #[inline(always)]
+    fn read_all(&mut self, to: Tcb, tcb: Tcb, buffer: u64) {
+        // Written out, as a loop in the source would be one in a kernel that is compiled to be small; and by twos, since
+        // most registers have the same neighbour on both sides.
+        macro_rules! by_twos {
+            ($($i:literal)*) => {$(
+                let (one, other) = (self.reg(tcb, USER_CONTEXT[$i]), self.reg(tcb, USER_CONTEXT[$i + 1]));
+                self.set_message_word(to, Some(buffer), $i, one);
+                self.set_message_word(to, Some(buffer), $i + 1, other);
+            )*};
+        }
+        by_twos!(0 2 4 6 8 10 12 14 16 18 20 22 24 26 28 30 32 34);
+        const { assert!(USER_CONTEXT_WORDS == 36) };
     }
 
     #[inline(never)]
