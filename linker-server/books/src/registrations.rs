@@ -79,14 +79,18 @@ struct Place<M, T> {
 /// The book of registrations of modules named by `M`.
 pub struct Registrations<M, T> {
     places: [Place<M, T>; REGISTRATIONS_MAX],
+    /// A bit for each place that holds a record: mostly there are few, and every unload asks.
+    taken: u64,
     order: u64,
 }
+const _: () = assert!(REGISTRATIONS_MAX == u64::BITS as usize);
 
 impl<M: Copy + PartialEq, T> Registrations<M, T> {
     /// Nothing is registered.
     #[must_use]
     pub const fn new() -> Self {
-        Self { places: [const { Place { generation: 0, held: None } }; REGISTRATIONS_MAX], order: 0 }
+        let places = [const { Place { generation: 0, held: None } }; REGISTRATIONS_MAX];
+        Self { places, taken: 0, order: 0 }
     }
 
     /// Whether [`Registrations::add`] would succeed: asked before anything is made for the record.
@@ -116,12 +120,13 @@ impl<M: Copy + PartialEq, T> Registrations<M, T> {
         let Some(place) = self.free() else { return Err((RegistrationError::Full, what)) };
         let handle = Handle::new(place, self.places[place].generation);
         self.order += 1;
+        self.taken |= 1 << place;
         self.places[place].held = Some(Registration { handle, owner, on, what, due: 0, order: self.order });
         Ok(handle)
     }
 
     fn free(&self) -> Option<usize> {
-        self.places.iter().position(|place| place.held.is_none())
+        Some(self.taken.trailing_ones() as usize).filter(|place| *place < REGISTRATIONS_MAX)
     }
 
     fn place(&self, handle: Handle) -> Result<usize, RegistrationError> {
@@ -160,6 +165,7 @@ impl<M: Copy + PartialEq, T> Registrations<M, T> {
         if let Some(user) = users.max_by_key(|other| other.order) {
             return Err(RegistrationError::InUse(user.handle));
         }
+        self.taken &= !(1 << place);
         let place = &mut self.places[place];
         place.generation = (place.generation + 1) % GENERATIONS;
         place.held.take().ok_or(RegistrationError::Stale(handle))
@@ -167,7 +173,12 @@ impl<M: Copy + PartialEq, T> Registrations<M, T> {
 
     /// All records.
     pub fn all(&self) -> impl Iterator<Item = &Registration<M, T>> {
-        self.places.iter().filter_map(|place| place.held.as_ref())
+        let mut left = self.taken;
+        core::iter::from_fn(move || {
+            let place = self.places.get(left.trailing_zeros() as usize)?;
+            left &= left - 1;
+            place.held.as_ref()
+        })
     }
 
     /// The records of a module.

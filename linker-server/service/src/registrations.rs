@@ -12,7 +12,7 @@ use crate::deadlines::Purpose;
 use crate::linker::{Answer, Linker, Work, text};
 use crate::registered::{Record, What};
 use linker_books::ledger::Account;
-use linker_books::registrations::{Handle, Registration, RegistrationError};
+use linker_books::registrations::{Handle, Registration, RegistrationError, Registrations};
 use linker_core::{ModuleId, Step};
 use linker_space::asm::{ticks, ticks_a_second};
 use sel4_sys::{seL4_CapRights, seL4_MessageInfo};
@@ -33,6 +33,15 @@ pub(crate) const fn errno(error: RegistrationError) -> Errno {
 /// The handle in a message word; one that names nothing if it is too large.
 pub(crate) fn handle(word: u64) -> Handle {
     Handle::from_bits(u32::try_from(word).unwrap_or(0))
+}
+
+/// The record of a guest.
+pub(crate) fn thread_record(
+    registrations: &Registrations<ModuleId, Record>,
+    number: u32,
+) -> Option<&Registration<ModuleId, Record>> {
+    let is = |what: &What| matches!(what, What::Thread { number: other } if *other == number);
+    registrations.all().find(|held| is(&held.what.what))
 }
 
 /// Whether a request of a thread is about registrations.
@@ -187,15 +196,9 @@ impl Linker<'_> {
         }
     }
 
-    /// The record of a guest.
-    fn thread_record(&self, number: u32) -> Option<&Registration<ModuleId, Record>> {
-        let is = |what: &What| matches!(what, What::Thread { number: other } if *other == number);
-        self.registrations.all().find(|held| is(&held.what.what))
-    }
-
     /// The module whose thread a guest is.
     pub fn owner_of_guest(&self, number: u32) -> Option<ModuleId> {
-        self.thread_record(number).map(|held| held.owner)
+        thread_record(&self.registrations, number).map(|held| held.owner)
     }
 
     /// A guest has returned from its module's function.
@@ -203,7 +206,9 @@ impl Linker<'_> {
         if let Some(guest) = self.space.threads.guest_mut(number) {
             guest.inside = false;
         }
-        let leaving = self.thread_record(number).filter(|held| held.what.leaving).map(|held| held.handle);
+        let leaving = thread_record(&self.registrations, number)
+            .filter(|held| held.what.leaving)
+            .map(|held| held.handle);
         if let Some(handle) = leaving
             && self.deregister(handle).is_err()
         {
@@ -216,9 +221,13 @@ impl Linker<'_> {
     ///
     /// A thread that has not left, of a module that is wedged, is led out and goes when it has left.
     pub fn revoke_registrations(&mut self, owner: ModuleId) -> Option<DetailText> {
+        let left = self.registrations.newest_first(owner);
+        if left.is_empty() {
+            return None;
+        }
         let module = self.name_of(owner);
         let (mut count, mut names) = (0, Short::<80>::default());
-        for handle in self.registrations.newest_first(owner) {
+        for handle in left {
             let Ok(held) = self.registrations.get_mut(handle) else { continue };
             if held.what.leaving {
                 continue;
