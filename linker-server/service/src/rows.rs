@@ -173,8 +173,8 @@ impl Linker<'_> {
     pub fn thread_row(&mut self, index: u32) -> Reply {
         let Some(thread) = self.space.threads.nth(index as usize) else { return Reply::End };
         let one = core::iter::once(thread);
-        let seen =
-            look(self.objects, one, &sight!(self), None, self.scratch).ok().and_then(|mut seen| seen.pop());
+        let mut seen = None;
+        let _ = look(self.objects, one, &sight!(self), None, self.scratch, |one| seen = Some(one));
         let (inside, entry) = seen.and_then(|seen| seen.inside).unzip();
         let entry = entry.flatten().and_then(|symbol| self.link.symbol(symbol));
         let block = thread.page.thread_block();

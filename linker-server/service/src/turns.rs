@@ -6,9 +6,8 @@
 use crate::deadlines::Purpose;
 use crate::explain;
 use crate::linker::{Linker, Turn, Work, sight, text};
-use crate::registered::{Record, What};
+use crate::registrations::thread_record;
 use crate::replies::Owed;
-use linker_books::registrations::Registration;
 use linker_core::transaction::{Blocker, Why};
 use linker_core::{
     Action, CapRights, Command, Errno as CoreErrno, Event, ModuleId, Name, Outcome, Va, commit, forget,
@@ -127,12 +126,16 @@ impl Linker<'_> {
                     Event::Done
                 }
                 Action::Drain { ticket } => {
-                    let drain_ms = match self.turn.as_ref().map(|turn| &turn.work) {
-                        Some(Work::Unload { drain_ms, .. }) => *drain_ms,
-                        _ => protocol::DRAIN_MS_DEFAULT,
-                    };
-                    self.deadlines.set(Purpose::Drain, drain_ms, ticket);
-                    self.step_look()
+                    let looked = self.step_look();
+                    // Mostly nobody is inside, and nobody waits.
+                    if looked == Event::SomebodyInside {
+                        let drain_ms = match self.turn.as_ref().map(|turn| &turn.work) {
+                            Some(Work::Unload { drain_ms, .. }) => *drain_ms,
+                            _ => protocol::DRAIN_MS_DEFAULT,
+                        };
+                        self.deadlines.set(Purpose::Drain, drain_ms, ticket);
+                    }
+                    looked
                 }
                 Action::Look => self.step_look(),
                 Action::Revert => self.step_revert(),
@@ -214,9 +217,12 @@ impl Linker<'_> {
         let thread = thread.and_then(|thread| self.space.threads.get(thread as usize));
         if let Some(thread) = thread {
             let one = core::iter::once(thread);
-            let seen = look(self.objects, one, &sight!(self), Some(module), self.scratch)
-                .map_err(|error| explain::object(name, error))?;
-            if seen.iter().any(|seen| seen.inside.is_some()) {
+            let mut inside = false;
+            look(self.objects, one, &sight!(self), Some(module), self.scratch, |seen| {
+                inside = seen.inside.is_some();
+            })
+            .map_err(|error| explain::object(name, error))?;
+            if inside {
                 return Err(Refusal::new(Errno::EDEADLK, name, "the thread that asks is inside of it"));
             }
         }
@@ -287,12 +293,11 @@ impl Linker<'_> {
 
     fn step_relink(&mut self) -> Event {
         let module = self.turn.as_ref().and_then(|turn| turn.module).unwrap_or(ModuleId::BASE);
-        let name = self.name_of(module);
         if (matches!(self.turn.as_ref().map(|turn| &turn.work), Some(Work::Pop { .. }))
             || self.turn.as_ref().is_some_and(|turn| turn.popping))
             && let Err(error) = plan_pop(self.link, module, self.plan)
         {
-            return self.refuse(explain::plan(&name, &error));
+            return self.refuse(explain::plan(&self.name_of(module), &error));
         }
         let mut text = text!(self);
         match commit(self.plan, self.link, &mut text) {
@@ -302,7 +307,7 @@ impl Linker<'_> {
                 self.tell_servers();
                 Event::Done
             }
-            Err(error) => self.refuse(explain::commit(&name, &error)),
+            Err(error) => self.refuse(explain::commit(&self.name_of(module), &error)),
         }
     }
 
@@ -319,31 +324,28 @@ impl Linker<'_> {
     fn step_look(&mut self) -> Event {
         let Some(turn) = self.turn.as_mut() else { return Event::NobodyInside };
         let target = turn.module;
-        let threads = self.space.threads.all();
-        let looked = look(self.objects, threads, &sight!(self), target, self.scratch);
-        let Ok(mut seen) = looked else {
-            // Not knowing is "somebody": it can only be reported too often.
-            self.deadlines.set(Purpose::Look, LOOK_AGAIN_MS, 0);
-            return Event::SomebodyInside;
-        };
+        let threads = &self.space.threads;
+        let registrations = &self.registrations;
         // A thread of the module is inside until it has left, wherever it is.
-        for seen in seen.iter_mut().filter(|seen| seen.inside.is_none()) {
-            let own = |held: &Registration<ModuleId, Record>| matches!(held.what.what, What::Thread { number } if number == seen.thread);
-            let owner = self.registrations.all().find(|held| own(held)).map(|held| held.owner);
-            seen.inside = owner.filter(|owner| Some(*owner) == target).map(|owner| (owner, None));
-        }
-        let now = ticks();
+        let is_own = |number| {
+            threads.guest(number).is_some()
+                && thread_record(registrations, number).is_some_and(|held| Some(held.owner) == target)
+        };
         self.transaction.clear_blockers();
         let mut somebody = false;
-        for seen in seen {
+        let looked = look(self.objects, threads.all(), &sight!(self), target, self.scratch, |seen| {
             let since = &mut turn.since[seen.thread as usize];
-            let Some((_, entry)) = seen.inside else {
-                *since = 0;
-                continue;
+            let entry = match seen.inside {
+                Some((_, entry)) => entry,
+                None if is_own(seen.thread) => None,
+                None => {
+                    *since = 0;
+                    return;
+                }
             };
             somebody = true;
             if *since == 0 {
-                *since = now;
+                *since = ticks();
             }
             let entry = entry.and_then(|symbol| self.link.symbol(symbol));
             self.transaction.add_blocker(Blocker {
@@ -352,8 +354,9 @@ impl Linker<'_> {
                 entry: entry.map_or(Name::EMPTY, |symbol| symbol.name),
                 since: *since,
             });
-        }
-        if somebody {
+        });
+        // Not knowing is "somebody": it can only be reported too often.
+        if somebody || looked.is_err() {
             self.deadlines.set(Purpose::Look, LOOK_AGAIN_MS, 0);
             Event::SomebodyInside
         } else {

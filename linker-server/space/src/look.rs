@@ -8,13 +8,14 @@ use crate::error::ObjectError;
 use crate::mirror::View;
 use crate::objects::Objects;
 use crate::text::Texts;
-use crate::thread::{THREADS_MAX, Thread, raised};
+use crate::thread::{RegisterWords, Thread, raised};
 use crate::worker;
 use core::ops::Range;
 use heapless::Vec;
 use linker_core::{Callback, LinkDomain, Module, ModuleId, SymbolId, Va};
+use linker_unwind::frame::part_from;
 use linker_unwind::verdict::{scanned, walked};
-use linker_unwind::{Code, End, Exit, Inside, Place, Record, Scratch, Snapshot, Walk, Watched};
+use linker_unwind::{Code, End, Exit, Hull, Inside, Place, Record, Scratch, Snapshot, Walk, Watched};
 use sel4_sys::seL4_UserContext;
 use strata_protocol::domain::SHADOW_DEPTH_MAX;
 
@@ -82,35 +83,40 @@ pub struct Seen {
     pub inside: Option<(ModuleId, Option<SymbolId>)>,
 }
 
-/// Looks at every thread. With `target`, a thread counts as inside only if it is inside of that module, and those that
-/// cannot be inside of any are left out.
+/// Looks at every thread and tells `tell` of each. With `target`, a thread counts as inside only if it is inside of that
+/// module, and those that cannot be inside of any are left out.
 ///
 /// # Errors
-/// [`ObjectError`].
+/// [`ObjectError`]: then not every thread was looked at.
 pub fn look<'t>(
     objects: &mut Objects,
-    threads: impl Iterator<Item = &'t Thread>,
+    mut threads: impl Iterator<Item = &'t Thread>,
     sight: &Sight<'_, impl Texts>,
     target: Option<ModuleId>,
     scratch: &mut Scratch,
-) -> Result<Vec<Seen, THREADS_MAX>, ObjectError> {
+    mut tell: impl FnMut(Seen),
+) -> Result<(), ObjectError> {
+    let target = target.and_then(|module| sight.link.module(module).ok());
+    let target = target.map(|module| (module, Hull::around(&sight.link.hull(module))));
     raised(objects, |objects| {
-        let mut all = Vec::new();
-        // A worker that has no command waits for one, in the base image.
-        let may_be_inside = |thread: &&Thread| target.is_none() || !worker::is_idle(thread);
-        for thread in threads.filter(may_be_inside) {
-            let seen = held(objects, thread, |snapshot| {
-                let inside = match target.and_then(|module| sight.link.module(module).ok()) {
-                    Some(module) => {
+        // The threads are in two lists: their own loop is shorter than one over both.
+        threads.try_for_each(|thread| {
+            // A worker that has no command waits for one, in the base image.
+            if target.is_some() && worker::is_idle(thread) {
+                return Ok(());
+            }
+            tell(still(objects, thread, |standing| {
+                let inside = match target {
+                    Some((_, hull)) if standing.is_clear(hull) => None,
+                    Some((module, _)) => standing.examine(|snapshot| {
                         inside_of(sight, snapshot, module, scratch).map(|entry| (module.id(), entry))
-                    }
-                    None => innermost(sight, snapshot, scratch),
+                    }),
+                    None => standing.examine(|snapshot| innermost(sight, snapshot, scratch)),
                 };
-                Seen { thread: thread.number, pc: snapshot.registers.pc, inside }
-            })?;
-            let _ = all.push(seen);
-        }
-        Ok(all)
+                Seen { thread: thread.number, pc: standing.pc(), inside }
+            })?);
+            Ok(())
+        })
     })
 }
 
@@ -241,30 +247,63 @@ pub fn methods_agree<'t>(
     })
 }
 
-/// Takes the registers and records of a thread, which does not run for as long as `see` takes: the linker server is
-/// raised above it (`raised`), or the thread waits for the answer to its fault.
+/// A thread that does not run, with its registers where the kernel has put them.
+struct Standing<'a> {
+    thread: &'a Thread,
+    words: &'a RegisterWords,
+}
+
+impl Standing<'_> {
+    const fn pc(&self) -> u64 {
+        self.words[0]
+    }
+
+    /// Whether no word that may be a return address is in the hull of some text. Nothing is copied for it.
+    #[inline(always)]
+    fn is_clear(&self, hull: Hull) -> bool {
+        let [pc, sp, _spsr, general @ .., _tpidr, _tpidrro] = self.words;
+        let stack = self.thread.stack();
+        let used = part_from(&stack.range(), *sp);
+        let callers = self.thread.records().map(|(caller, _)| caller);
+        linker_unwind::scan::is_clear(hull, *pc, general, (&stack, used), callers)
+    }
+
+    /// Looks closely.
+    #[inline(never)]
+    fn examine<T>(&self, see: impl FnOnce(&Snapshot<'_, View>) -> T) -> T {
+        // Filled in place: a list that is made elsewhere would be copied with all its room.
+        let mut records: Vec<Record, SHADOW_DEPTH_MAX> = Vec::new();
+        for (caller, gate) in self.thread.records() {
+            let _ = records.push(Record { caller, gate });
+        }
+        let stack = self.thread.stack();
+        see(&Snapshot {
+            registers: crate::thread::general(&seL4_UserContext::from_words(self.words)),
+            stack_start: stack.range().start,
+            stack_end: stack.range().end,
+            memory: &stack,
+            records: &records,
+        })
+    }
+}
+
+/// Takes the registers of a thread, which does not run for as long as `see` takes: the linker server is raised above it
+/// (`raised`), or the thread waits for the answer to its fault.
+fn still<T>(
+    objects: &mut Objects,
+    thread: &Thread,
+    see: impl FnOnce(&Standing<'_>) -> T,
+) -> Result<T, ObjectError> {
+    thread.held(objects, |objects| Ok(see(&Standing { thread, words: thread.register_words(objects)? })))
+}
+
+/// Takes registers, stack and records of such a thread.
 fn held<T>(
     objects: &mut Objects,
     thread: &Thread,
     see: impl FnOnce(&Snapshot<'_, View>) -> T,
 ) -> Result<T, ObjectError> {
-    thread.held(objects, |objects| {
-        let context = thread.registers(objects)?;
-        // Filled in place: a list that is made elsewhere would be copied with all its room.
-        let mut records: Vec<Record, SHADOW_DEPTH_MAX> = Vec::new();
-        for (caller, gate) in thread.records() {
-            let _ = records.push(Record { caller, gate });
-        }
-        let stack = thread.stack();
-        let snapshot = Snapshot {
-            registers: crate::thread::general(&context),
-            stack_start: stack.at(),
-            stack_end: stack.at() + stack.size(),
-            memory: &stack,
-            records: &records,
-        };
-        Ok(see(&snapshot))
-    })
+    still(objects, thread, |standing| standing.examine(see))
 }
 
 /// The symbol through which a thread came into a module that it is inside of; `None` where it is not inside, and

@@ -44,6 +44,12 @@ impl View {
         self.size
     }
 
+    /// The addresses in view, in the link domain.
+    #[must_use]
+    pub const fn range(self) -> Range<u64> {
+        self.at..self.at + self.size
+    }
+
     /// Whether `size` bytes at `at` are in view.
     #[must_use]
     #[inline]
@@ -134,11 +140,7 @@ impl linker_unwind::Memory for View {
     }
 
     fn any_in(&self, range: Range<u64>, hull: Hull) -> bool {
-        // Eight at a time: one branch for all of them.
-        let within = |word: &AtomicU64| hull.contains(word.load(Ordering::Relaxed));
-        let (eights, rest) = self.words64(range).as_chunks::<8>();
-        let in_eight = |eight: &[AtomicU64; 8]| eight.iter().fold(false, |any, word| any | within(word));
-        eights.iter().any(in_eight) || rest.iter().any(within)
+        hull.any_of(self.words64(range), |word| word.load(Ordering::Relaxed))
     }
 
     fn words(&self, range: Range<u64>) -> impl Iterator<Item = u64> {

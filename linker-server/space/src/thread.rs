@@ -40,6 +40,9 @@ pub const GUEST_PAGES: u32 = 2 + STACK_PAGES;
 pub const DOMAIN_CNODE_BITS: u8 = 8;
 const _: () = assert!(STACK_PAGES as u64 * PAGE_SIZE <= THREAD_STRIDE - 0x8000);
 
+/// All registers of a thread, in the order of `seL4_UserContext`.
+pub type RegisterWords = [u64; size_of::<seL4_UserContext>() / 8];
+
 /// What a thread is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -312,6 +315,16 @@ impl Thread {
         let error = objects.ipc.seL4_TCB_ReadRegisters(self.tcb, 0, 0, count, &mut registers);
         check(Operation::Registers, error)?;
         Ok(registers)
+    }
+
+    /// The thread's registers, without stopping it, where the kernel has put them.
+    ///
+    /// # Errors
+    /// [`ObjectError::Kernel`].
+    #[inline]
+    pub fn register_words<'a>(&self, objects: &'a mut Objects) -> Result<&'a RegisterWords, ObjectError> {
+        let read = objects.ipc.seL4_TCB_ReadRegisters_in_place(self.tcb, 0, 0);
+        read.map_err(|error| ObjectError::Kernel(Operation::Registers, error))
     }
 
     /// Whether the thread runs on another core than the linker server.

@@ -42,11 +42,31 @@ pub struct Hull {
 }
 
 impl Hull {
+    /// Those of text that lies in a range: a return address stands one instruction behind its call.
+    #[must_use]
+    pub const fn around(text: &Range<u64>) -> Self {
+        Self { start: text.start, size: text.end.saturating_sub(text.start).saturating_add(3) }
+    }
+
     /// Whether a number is one of them.
     #[must_use]
     #[inline]
     pub const fn contains(self, word: u64) -> bool {
         word.wrapping_sub(self.start) <= self.size
+    }
+
+    /// Whether a word of a list is one of them, as `load` reads it.
+    #[must_use]
+    #[inline(always)]
+    pub fn any_of<T>(self, words: &[T], load: impl Fn(&T) -> u64) -> bool {
+        // Eight at a time, all of them outside: a subtraction and a comparison for each, and one branch.
+        let outside = |word: &T| !self.contains(load(word));
+        let (eights, rest) = words.as_chunks::<8>();
+        let all_outside = |[a, b, c, d, e, f, g, h]: &[T; 8]| {
+            let low = outside(a) & outside(b) & outside(c) & outside(d);
+            low & outside(e) & outside(f) & outside(g) & outside(h)
+        };
+        !(eights.iter().all(all_outside) && rest.iter().all(outside))
     }
 }
 
@@ -87,10 +107,7 @@ impl<M> Snapshot<'_, M> {
     /// The part of the stack from an address on; all of it if the address lies outside.
     #[must_use]
     pub const fn stack_from(&self, at: u64) -> Range<u64> {
-        // A stack ends on a page, so that rounding up does not leave it.
-        let start =
-            if at < self.stack_start || at > self.stack_end { self.stack_start } else { (at + 7) & !7 };
-        start..self.stack_end
+        part_from(&(self.stack_start..self.stack_end), at)
     }
 
     /// Whether a frame may begin there.
@@ -98,6 +115,15 @@ impl<M> Snapshot<'_, M> {
     pub const fn on_stack(&self, at: u64) -> bool {
         at >= self.stack_start && at <= self.stack_end && at.is_multiple_of(8)
     }
+}
+
+/// The part of a stack from an address on; all of it if the address lies outside.
+#[must_use]
+#[inline]
+pub const fn part_from(stack: &Range<u64>, at: u64) -> Range<u64> {
+    // A stack ends on a page, so that rounding up does not leave it.
+    let start = if at < stack.start || at > stack.end { stack.start } else { (at + 7) & !7 };
+    start..stack.end
 }
 
 /// What stands at an address.

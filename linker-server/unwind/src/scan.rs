@@ -5,7 +5,25 @@
 //! below the stack pointer, so nothing is missed there. A gate keeps its caller's return address in a record and
 //! nowhere else.
 
-use crate::frame::{Memory, Snapshot};
+use core::ops::Range;
+
+use crate::frame::{Hull, Memory, Snapshot};
+
+/// Whether no word at all is in a hull of the watched text: then the thread is outside, and most are told by this alone.
+///
+/// The words are the program counter, all general registers in any order, the stack from SP upwards, and the callers in
+/// records: those of [`words`].
+#[inline(always)]
+pub fn is_clear<M: Memory>(
+    hull: Hull,
+    pc: u64,
+    general: &[u64; 31],
+    (memory, stack): (&M, Range<u64>),
+    mut callers: impl Iterator<Item = u64>,
+) -> bool {
+    let in_registers = hull.contains(pc) || hull.any_of(general, |word| *word);
+    !in_registers && !memory.any_in(stack, hull) && !callers.any(|word| hull.contains(word))
+}
 
 /// The program counter, then x30 to x0.
 pub fn registers<'a, M>(snapshot: &'a Snapshot<'_, M>) -> impl Iterator<Item = u64> + use<'a, M> {

@@ -51,18 +51,11 @@ impl<F: Fn(u64) -> bool> Watched for F {
 
 /// Whether some word may be a return address into the watched text.
 pub fn scanned<M: Memory>(snapshot: &Snapshot<'_, M>, watched: &impl Watched) -> bool {
-    let hull = watched.hull();
-    // A return address stands one instruction behind its call.
-    let size = hull.end.saturating_sub(hull.start).saturating_add(3);
-    let hull = Hull { start: hull.start, size };
-    let names_it = |word: u64| hull.contains(word) && watched.returns_into(word);
+    let hull = Hull::around(&watched.hull());
     let registers = &snapshot.registers;
-    let in_registers = names_it(registers.pc) || registers.x.iter().any(|word| names_it(*word));
-    // Nearly all words are told by the hull alone, and most of a look is spent on them.
-    let stack = snapshot.stack_from(registers.sp);
-    in_registers
-        || snapshot.memory.any_in(stack, hull) && scan::stack(snapshot, registers.sp).any(names_it)
-        || scan::records(snapshot).any(names_it)
+    let stack = (snapshot.memory, snapshot.stack_from(registers.sp));
+    !scan::is_clear(hull, registers.pc, &registers.x, stack, scan::records(snapshot))
+        && scan::words(snapshot).any(|word| hull.contains(word) && watched.returns_into(word))
 }
 
 /// What the walk alone says: a frame inside with its caller, or where it was lost.

@@ -7,8 +7,11 @@
 
 mod support;
 
+use linker_unwind::frame::part_from;
 use linker_unwind::verdict::{scanned, verdict, walked};
-use linker_unwind::{Code, End, Memory, Method, Place, Record, Registers, Scratch, Snapshot, exit};
+use linker_unwind::{
+    Code, End, Hull, Memory, Method, Place, Record, Registers, Scratch, Snapshot, exit, scan,
+};
 use support::{BASE, Image, MODULE, Machine, Step, World, branch};
 
 const RET: u32 = 0xd65f_03c0;
@@ -126,12 +129,15 @@ fn run(base_tables: Tables, module_tables: Tables) -> (usize, usize) {
     let (world, main) = program(base_tables, module_tables);
     let mut scratch = Box::new(Scratch::EMPTY);
     let mut machine = Machine::new(main);
-    let (mut too_often, mut outside) = (0, 0);
+    let (mut too_often, mut outside, mut cleared) = (0, 0, 0);
     loop {
         let snapshot = machine.snapshot();
         let watched = |at: u64| world.module.contains(at);
         let answer = verdict(&world, &snapshot, &watched, &mut scratch);
         let pc = machine.registers.pc;
+        let clear = is_clear(&snapshot);
+        cleared += usize::from(clear);
+        assert!(!clear || !machine.is_inside(&world), "cleared at {pc:#x} though inside");
         if machine.is_inside(&world) {
             assert!(answer.is_some(), "missed at {pc:#x} with {base_tables:?}, {module_tables:?}");
             assert!(scanned(&snapshot, &watched), "the scan missed at {pc:#x}");
@@ -143,7 +149,34 @@ fn run(base_tables: Tables, module_tables: Tables) -> (usize, usize) {
             assert!(scanned(&snapshot, &watched), "the walk sees what the scan does not, at {pc:#x}");
         }
         if !machine.step(&world) {
+            assert!(cleared > 0, "no moment is told at a glance");
             return (too_often, outside);
+        }
+    }
+}
+
+/// Whether a thread is told to be outside by the range of the module's text alone.
+fn is_clear(snapshot: &Snapshot<'_, impl Memory>) -> bool {
+    let registers = &snapshot.registers;
+    let used = part_from(&(snapshot.stack_start..snapshot.stack_end), registers.sp);
+    let hull = Hull::around(&(MODULE..MODULE + 0x1000));
+    scan::is_clear(hull, registers.pc, &registers.x, (snapshot.memory, used), scan::records(snapshot))
+}
+
+#[test]
+fn a_word_of_the_hull_is_found_wherever_it_stands() {
+    let hull = Hull::around(&(MODULE..MODULE + 0x1000));
+    for count in 0..40 {
+        let mut words = vec![MODULE - 1; count];
+        assert!(!hull.any_of(&words, |word| *word));
+        for place in 0..count {
+            // A return address stands one instruction behind its call, so that the word behind the text counts.
+            for inside in [MODULE, MODULE + 8, MODULE + 0x1000, MODULE + 0x1003] {
+                words[place] = inside;
+                assert!(hull.any_of(&words, |word| *word), "{inside:#x} in place {place} of {count}");
+            }
+            words[place] = MODULE + 0x1004;
+            assert!(!hull.any_of(&words, |word| *word));
         }
     }
 }

@@ -467,6 +467,27 @@ impl seL4_IPCBuffer {
         error
     }
 
+    /// Reads all registers of another thread, which stay where the kernel puts them: in the order of
+    /// [`seL4_UserContext::to_words`], until the buffer is used again. It is for whoever looks at many threads.
+    ///
+    /// # Errors
+    /// The kernel's.
+    #[inline]
+    pub fn seL4_TCB_ReadRegisters_in_place(
+        &mut self,
+        service: seL4_TCB,
+        suspend_source: seL4_Bool,
+        arch_flags: seL4_Uint8,
+    ) -> Result<&[seL4_Word; USER_CONTEXT_WORDS], seL4_Error::Type> {
+        let flags = seL4_Word::from(suspend_source & 1) | seL4_Word::from(arch_flags) << 8;
+        let words = &[flags, USER_CONTEXT_WORDS as seL4_Word];
+        let error = self.invoke(service, label::TCB_READ_REGISTERS, words, &[]);
+        match self.msg.first_chunk() {
+            Some(words) if error == seL4_Error::seL4_NoError => Ok(words),
+            _ => Err(error),
+        }
+    }
+
     /// Writes the first `count` registers of another thread.
     pub fn seL4_TCB_WriteRegisters(
         &mut self,
