@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use strata_host::cases::{self, Case, flag};
 use strata_host::fitting::Fitting;
 use strata_host::model::Model;
+use strata_host::patience::patience;
 use strata_host::serial::BAUD;
 
 use crate::board::Bench;
@@ -33,10 +34,8 @@ pub const CALL_TRUTH: &str = "STRATA_CALL_TRUTH";
 pub const MODULES: &str = "STRATA_MODULES";
 /// The seed of all runs; [`SEED_DEFAULT`] without it.
 pub const SEED: &str = "STRATA_SEED";
-/// Time limits are multiplied by this number; [`PATIENCE_DEFAULT`] without it.
-pub const PATIENCE: &str = "STRATA_PATIENCE";
-/// The limits that cases state are those of a board. QEMU with a plugin, on a host that has other work, takes longer.
-pub const PATIENCE_DEFAULT: u64 = 4;
+/// Time limits are multiplied by this where nobody has given a number ([`PATIENCE`](strata_host::patience::PATIENCE)). The limits that cases state are those of a board. QEMU with a plugin, on a host that has other work, takes longer.
+pub const PATIENCE_USUAL: u16 = 4;
 
 /// The seed of a run that nobody gave one.
 pub const SEED_DEFAULT: u64 = 1;
@@ -94,7 +93,7 @@ impl Entry {
 pub fn entries() -> Result<Vec<Entry>> {
     let tables: Vec<PathBuf> = std::env::split_paths(&required(IMAGES_DIR)?).collect();
     let seed = number(SEED, SEED_DEFAULT)?;
-    let patience = u32::try_from(number(PATIENCE, PATIENCE_DEFAULT)?.max(1)).context("too much patience")?;
+    let patience = patience(PATIENCE_USUAL)?;
     let model = model()?;
     // The plugins know the virt machine only, and report when the machine ends its emulator itself.
     let lint = std::env::var_os(CACHE_LINT).map(PathBuf::from).filter(|_| model.gic.is_some());

@@ -12,6 +12,7 @@ use strata_protocol::Errno;
 use crate::device_tree;
 use crate::link::Link;
 use crate::model::Model;
+use crate::patience::patience;
 use crate::qemu::Machine;
 use crate::serial::{Line, Serial};
 
@@ -61,7 +62,7 @@ impl System<'_> {
 /// Finds the chainloader of a board at the other end.
 pub fn meet<L: Line>(link: &mut Link<L>, model: &Model) -> Result<()> {
     let board = model.board.name;
-    match Errno::from_number(link.carry_out(&format!("{HELLO} {board}"), POWER_ON)?.status) {
+    match Errno::from_number(link.carry_out(&format!("{HELLO} {board}"), POWER_ON * patience(1)?)?.status) {
         None => Ok(()),
         Some(Errno::ENODEV) => bail!("the board there is no {board}: is --board right?"),
         Some(_) => bail!("a system runs there already: switch the board off and on"),
@@ -76,7 +77,7 @@ pub fn boot<L: Line>(link: &mut Link<L>, system: &System<'_>, mut sent: impl FnM
     for _ in 0..ROUNDS {
         link.send_image(board, system.kernel, &mut sent)?;
         link.send_image(TREE, &tree, |_| ())?;
-        match Errno::from_number(link.carry_out(BOOT, LOOK)?.status) {
+        match Errno::from_number(link.carry_out(BOOT, LOOK * patience(1)?)?.status) {
             None => return Ok(()),
             // What has come is not what was sent, or the board was reset meanwhile.
             Some(Errno::EIO | Errno::ENOENT) => {}

@@ -6,7 +6,7 @@
 //! true call stacks of a run, with the images and unwind tables of [`built`]. [`model`] says which machines there are,
 //! [`device_tree`] describes one to its kernel, [`fitting`] says what cases want connected to it. [`kmod_link`] is the linker's core on the host. [`serial`] is a line to a
 //! board, [`link`] asks over it until it is answered, [`push`] sends a module to a system that runs, [`chain`] a system to a
-//! chainloader, [`noise`] makes the line bad.
+//! chainloader, [`noise`] makes the line bad. [`patience`] stretches time limits.
 
 pub mod built;
 pub mod cases;
@@ -19,6 +19,7 @@ pub mod link;
 pub mod lint;
 pub mod model;
 pub mod noise;
+pub mod patience;
 pub mod push;
 pub mod qemu;
 pub mod serial;
