@@ -12,6 +12,7 @@
 pub mod archive;
 pub mod capability;
 pub mod caps;
+pub mod case;
 pub mod domain;
 pub mod driver;
 pub mod errno;

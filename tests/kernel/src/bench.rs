@@ -27,25 +27,10 @@ const BATCHES_MAX: u64 = 40;
 /// Instructions by which the length of a batch may differ from its rounds' own: the ends of the loop, and a tick.
 const ENDS_MAX: u64 = 48;
 
-/// The flag of a case that only `./x bench` runs.
-pub(crate) const BENCH: u32 = 1;
-
 /// Defines a measurement.
 macro_rules! bench {
     ($(#[$doc:meta])* $name:ident, $env:ident => $body:block) => {
-        $(#[$doc])*
-        fn $name($env: &mut crate::env::Env) $body
-
-        const _: () = {
-            #[used]
-            #[unsafe(link_section = ".strata.cases")]
-            static CASE: crate::Case = crate::Case {
-                name: crate::name(stringify!($name)),
-                seconds: crate::SECONDS,
-                flags: crate::bench::BENCH,
-                run: $name,
-            };
-        };
+        crate::case! { $(#[$doc])* $name, $env, crate::BENCH => $body }
     };
 }
 use bench;

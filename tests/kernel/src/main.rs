@@ -36,53 +36,15 @@ use env::Env;
 use sel4_sys::{seL4_BootInfo, seL4_DebugHalt, seL4_DebugPutChar};
 use selected_board::BOARD;
 use strata_protocol::Text;
-use strata_protocol::start::padded;
+use strata_protocol::case::Record;
+pub(crate) use strata_protocol::case::flag::{BENCH, CHECKED, UNMAINTAINED};
 use strata_protocol::wire::{FRAME_MAX, Frame, encode};
 
-/// Bytes of a case's name in its record.
-const NAME_SIZE: usize = 96;
-
-/// A case: a function and the name that picks it, in the layout that the host reads out of the file.
-#[repr(C)]
-pub(crate) struct Case {
-    /// The name, padded with zeros.
-    pub(crate) name: [u8; NAME_SIZE],
-    /// How long it may take, in seconds.
-    pub(crate) seconds: u32,
-    /// 0, [`bench::BENCH`], [`UNMAINTAINED`] or [`CHECKED`].
-    pub(crate) flags: u32,
-    pub(crate) run: fn(&mut Env),
-}
-
-const _: () = assert!(size_of::<Case>() == 112);
-
-/// Flag of a case that leaves cache maintenance out on purpose: the host's cache lint must flag it.
-pub(crate) const UNMAINTAINED: u32 = 2;
-
-/// Flag of a case that needs a kernel with the feature `check`.
-pub(crate) const CHECKED: u32 = 4;
+/// A case of this image.
+pub(crate) type Case = Record<fn(&mut Env)>;
 
 /// How long a case of the kernel may take, in seconds.
 pub(crate) const SECONDS: u32 = 30;
-
-impl Case {
-    fn name(&self) -> &str {
-        padded(&self.name)
-    }
-}
-
-/// A name as it stands in a record.
-pub(crate) const fn name(text: &str) -> [u8; NAME_SIZE] {
-    let bytes = text.as_bytes();
-    assert!(bytes.len() < NAME_SIZE, "the name of a case is too long");
-    let mut out = [0; NAME_SIZE];
-    let mut i = 0;
-    while i < bytes.len() {
-        out[i] = bytes[i];
-        i += 1;
-    }
-    out
-}
 
 /// Defines a case in the list that the linker gathers.
 macro_rules! case {
@@ -97,7 +59,7 @@ macro_rules! case {
             #[used]
             #[unsafe(link_section = ".strata.cases")]
             static CASE: crate::Case = crate::Case {
-                name: crate::name(stringify!($name)),
+                name: strata_protocol::case::name(stringify!($name)),
                 seconds: crate::SECONDS,
                 flags: $flags,
                 run: $name,
@@ -213,9 +175,7 @@ extern "C" fn main(boot_info: &'static seL4_BootInfo) -> ! {
     RESETS.store(env.boot_argument("reset=1").is_some(), Ordering::Relaxed);
     let mut done = 0;
     for case in cases() {
-        if wanted
-            .map_or(case.flags & (bench::BENCH | CHECKED) != 0, |wanted| wanted != case.name().as_bytes())
-        {
+        if wanted.map_or(case.flags & (BENCH | CHECKED) != 0, |wanted| wanted != case.name().as_bytes()) {
             continue;
         }
         RUNNING.store(core::ptr::from_ref(case).cast_mut(), Ordering::Relaxed);
@@ -234,7 +194,7 @@ extern "C" fn main(boot_info: &'static seL4_BootInfo) -> ! {
 fn panic(info: &PanicInfo<'_>) -> ! {
     let case = RUNNING.load(Ordering::Relaxed);
     // SAFETY: null, or one of the immutable list.
-    let name = unsafe { case.as_ref() }.map_or("-", Case::name);
+    let name = unsafe { case.as_ref() }.map_or("-", Record::name);
     let place = info.location().map_or(("-", 0), |place| (place.file(), place.line()));
     say!("case {name}: FAILED at {}:{}: {}", place.0, place.1, info.message());
     let message = Text::<300>::format(format_args!("{}:{}: {}", place.0, place.1, info.message()));

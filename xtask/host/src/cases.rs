@@ -1,34 +1,13 @@
 //! The list of on-target cases, read out of a test image without booting it.
 //!
-//! Each case leaves a record in the section `.strata.cases`: its name in 96 bytes padded with zeros, its time limit
-//! in seconds (u32), flags (u32), and the address of its function (u64); 112 bytes in all.
+//! Each case leaves a record (`strata_protocol::case`) in the section `.strata.cases`.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use object::{Object, ObjectSection};
-
-const RECORD_SIZE: usize = 112;
-const NAME_SIZE: usize = 96;
-
-/// Flags of a case.
-pub mod flag {
-    /// It is a benchmark: run by `./x bench`, not by `./x test`, and under instruction counting.
-    pub const BENCH: u32 = 1;
-    /// It leaves cache maintenance out on purpose: it passes only if the cache lint flags it.
-    pub const UNMAINTAINED: u32 = 2;
-    /// It needs a kernel with the feature `check`, which checks the kernel's invariants.
-    pub const CHECKED: u32 = 4;
-    /// Something in it loops until a deadline of a second of machine time, which plugins would make minutes: it runs
-    /// unwatched by them.
-    pub const SPINS: u32 = 8;
-    /// It needs several cores.
-    pub const CORES: u32 = 16;
-    /// It goes on for as long as it is told: run by `./x soak`.
-    pub const SOAK: u32 = 32;
-    /// The part that names the devices that the machine must have: see [`crate::fitting`].
-    pub const FITTING: u32 = 0xff00;
-}
+pub use strata_protocol::case::flag;
+use strata_protocol::case::{NAME_SIZE, RECORD_SIZE};
 
 /// One case.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use board::Board;
+use strata_protocol::case::{PATTERN, fitting};
 
 use crate::cases::{Case, flag};
 
@@ -28,7 +29,7 @@ pub struct Fitting {
 /// All fittings.
 const FITTINGS: &[Fitting] = &[
     Fitting {
-        flags: 1 << 8,
+        flags: fitting::I2C_CHIPS,
         kind: "brcm,bcm2835-i2c",
         arguments: &[
             "-device",
@@ -40,7 +41,7 @@ const FITTINGS: &[Fitting] = &[
         words: "",
     },
     Fitting {
-        flags: 2 << 8,
+        flags: fitting::SPI_FLASH,
         kind: "brcm,bcm2835-spi",
         arguments: &[
             "-drive",
@@ -53,24 +54,27 @@ const FITTINGS: &[Fitting] = &[
     },
     // The host at the other end of the second port.
     Fitting {
-        flags: 4 << 8,
+        flags: fitting::MINI_UART,
         kind: "brcm,bcm2835-aux-uart",
         arguments: &["-chardev", "file,id=host,path=/dev/null,input-path=IMAGE", "-serial", "chardev:host"],
         image: 64,
         words: "",
     },
     // Nothing is connected, but the other model of pins knows no edges, and not every board's generator has a model.
-    Fitting { flags: 5 << 8, kind: "brcm,bcm2835-rng", arguments: &[], image: 0, words: "" },
-    Fitting { flags: 3 << 8, kind: "arm,pl061", arguments: &[], image: 0, words: "" },
+    Fitting { flags: fitting::RNG, kind: "brcm,bcm2835-rng", arguments: &[], image: 0, words: "" },
+    Fitting { flags: fitting::EDGES, kind: "arm,pl061", arguments: &[], image: 0, words: "" },
     // The same pins, for a module that drives them: nobody else does.
-    Fitting { flags: 6 << 8, kind: "arm,pl061", arguments: &[], image: 0, words: " unserved=gpio" },
+    Fitting {
+        flags: fitting::FREE_PINS,
+        kind: "arm,pl061",
+        arguments: &[],
+        image: 0,
+        words: " unserved=gpio",
+    },
 ];
 
 /// Stands for an image's path.
 const IMAGE: &str = "IMAGE";
-/// What an image holds: each 32-bit word, little endian, is its place times this number.
-const PATTERN: u32 = 0x9e37_79b1;
-
 impl Fitting {
     /// What a case wants, if it wants anything.
     pub fn of(case: &Case) -> Result<Option<Self>> {

@@ -115,7 +115,6 @@ fn cycles(agent: &mut Agent, count: u64) -> Outcome {
         }
     }
     agent.join(client)?;
-    agent.join(releaser)?;
     note!("{count} cycles: {} right reads, {} wrong", client.get(reader::RIGHT), client.get(reader::WRONG));
     let all_us = clock::microseconds() - start;
     note!("{all_us} µs, of these {loading_us} in loads and {unloading_us} in unloads");
@@ -131,7 +130,9 @@ fn cycles(agent: &mut Agent, count: u64) -> Outcome {
         "no call straddled a relink: {straddled_loads}, {straddled_unloads}"
     );
     agent.expect_as_before(&before, "all cycles")?;
+    // Drivers that were told of the last layers may sleep in there still.
     agent.unload("slow_reads")?;
+    agent.join(releaser)?;
     agent.audit()?;
     agent.expect_devices_well()?;
     agent.expect_empty()
