@@ -13,6 +13,7 @@ mod stubs;
 use bcm_gpio::BcmGpio;
 use bcm_rng::BcmRng;
 use bcm_spi::Spi0;
+use bcm_systimer::SystemTimer;
 use board::{Device as BoardDevice, device, of_kind};
 use bsc_i2c::Controller as BscI2c;
 use bus_space::windows::WINDOWS_MAX;
@@ -117,6 +118,7 @@ macro_rules! driver {
 driver!(BCM_GPIO: BcmGpio for "brcm,bcm2711-gpio" | "brcm,bcm2835-gpio", Given::RegistersAndInterrupt);
 driver!(BCM_RNG: BcmRng for "brcm,bcm2835-rng", Given::Registers);
 driver!(BCM_SPI: Spi0 for "brcm,bcm2835-spi", Given::Registers);
+driver!(BCM_SYSTIMER: SystemTimer for "brcm,bcm2835-system-timer", Given::RegistersAndInterrupt);
 driver!(BSC_I2C: BscI2c for "brcm,bcm2835-i2c", Given::Registers);
 driver!(MINI_UART: MiniUart for "brcm,bcm2835-aux-uart", Given::RegistersAndInterrupt);
 driver!(PL011: Pl011 for "arm,pl011", Given::RegistersAndInterrupt);

@@ -3,7 +3,7 @@
 //! A driver is a type over [`Registers`] that implements [`Driver`]: how the device is found and left, what its interrupt
 //! means, and which requests it answers. Drivers of one kind of device answer the same requests, so each class has a
 //! trait for what its devices can do and one function that turns requests into calls of it: [`clock`], [`gpio`], [`i2c`], [`random`],
-//! [`serial`], [`spi`]. How to write a driver: `docs/drivers.md`.
+//! [`serial`], [`spi`], [`time`]. How to write a driver: `docs/drivers.md`.
 //!
 //! Pure: registers are a trait, requests are words. So a driver and its class are tested on the host, against a model of
 //! the registers, with the client that the target uses.
@@ -19,6 +19,7 @@ pub mod i2c;
 pub mod random;
 pub mod serial;
 pub mod spi;
+pub mod time;
 
 use bus_space::Registers;
 use strata_protocol::Errno;

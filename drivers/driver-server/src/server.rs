@@ -92,6 +92,8 @@ impl Server {
         self.ipc.msg[1] = pc;
         self.ipc.msg[2] = fault.status.load(Ordering::Relaxed);
         self.ipc.seL4_Reply(seL4_MessageInfo::new(number(Errno::EFAULT), 0, 0, 3));
+        // What a client waits for may have been lost: it looks again.
+        self.tell_client();
         defmt::warn!("server restarted after a fault at {=u64:#x}, pc {=u64:#x}", address, pc);
     }
 

@@ -122,9 +122,10 @@ impl Linker<'_> {
     pub fn permit(&self, caller: CapabilityId, request: &Request) -> Result<(), Refusal> {
         let wanted = match request {
             Request::Load { .. } => CapRights::LOAD,
-            Request::OpenDevice { .. } | Request::DeviceSignal { .. } | Request::LogRing { .. } => {
-                CapRights::OPEN
-            }
+            Request::OpenDevice { .. }
+            | Request::DeviceSignal { .. }
+            | Request::SignalMe { .. }
+            | Request::LogRing { .. } => CapRights::OPEN,
             Request::Module { .. }
             | Request::Alias { .. }
             | Request::Symbol { .. }

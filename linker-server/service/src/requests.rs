@@ -3,10 +3,12 @@
 //! A badge names the client. Lists, STATUS and CANCEL are answered at once, whatever is under way; loads,
 //! unloads and module commands take turns.
 
+use crate::explain;
 use crate::linker::{Answer, Linker, Pending, Work};
 use linker_books::ledger::Account;
 use linker_core::{CapRights, CapabilityId, Errno as CoreErrno};
 use sel4_sys::{seL4_CapRights, seL4_MessageInfo};
+use strata_protocol::caps::{linker_badge, slot};
 use strata_protocol::domain::command;
 use strata_protocol::linker::{DRAIN_MS_DEFAULT, DRAIN_MS_MAX, Reply, Request};
 use strata_protocol::{DetailText, Errno, ModuleName, Refusal, caps};
@@ -69,6 +71,7 @@ impl Linker<'_> {
             Request::Cancel => self.cancel(),
             Request::OpenDevice { name } => self.open_device(badge, &name),
             Request::DeviceSignal { name } => self.device_signal(&name),
+            Request::SignalMe { name } => self.signal_me(badge, &name),
             Request::MapShared { name, page } => self.map_shared(badge, &name, page),
             Request::ReleaseShared { name } => self.release_shared(badge, &name),
             Request::LogRing { index } => self.log_ring(index),
@@ -201,8 +204,27 @@ impl Linker<'_> {
         let Some((_, signal)) = self.server(name) else {
             return refuse(Errno::ENODEV, name, "no such device");
         };
+        if self.space.signal_to(self.objects, name, None).is_err() {
+            return refuse(Errno::EIO, name, "the driver server's signal cannot be led back");
+        }
         // All rights: the client binds it to its thread or waits on it.
         self.lend(name, |linker| linker.objects.copy(signal, seL4_CapRights::all(), Account::LINKER))
+    }
+
+    /// Leads a driver server's signal to the notification of who asks.
+    fn signal_me(&mut self, badge: u64, name: &str) -> Answer {
+        let client = match badge {
+            linker_badge::CONSOLE => slot::CONSOLE_SIGNAL,
+            linker_badge::TEST_AGENT => slot::TEST_AGENT_SIGNAL,
+            _ => return refuse(Errno::EPERM, name, "only console and test agent have a notification"),
+        };
+        if self.server(name).is_none() {
+            return refuse(Errno::ENODEV, name, "no such device");
+        }
+        match self.space.signal_to(self.objects, name, Some(client)) {
+            Ok(()) => Answer::Now(Reply::Done),
+            Err(error) => Answer::Now(Reply::Refused(explain::object(name, error))),
+        }
     }
 
     /// An answer with a capability that is made for it.

@@ -83,6 +83,8 @@ pub const fn is_way_out(at: u64) -> bool {
 
 /// Untyped memory for the objects of one link domain other than its base image.
 const STRUCTURES_SIZE: u64 = 2 << 20;
+/// Where in a server's slots the signal to its client is.
+const SIGNAL_AT: u64 = 4;
 /// Slots of one thread in the link domain's CNode.
 const SLOTS_PER_THREAD: u64 = slot::PER_THREAD;
 const _: () = assert!(
@@ -359,11 +361,11 @@ impl DomainSpace {
         objects.copy_into(self.cnode, first + 1, DOMAIN_CNODE_BITS, endpoint, all)?;
         objects.copy_into(self.cnode, first + 2, DOMAIN_CNODE_BITS, own, all)?;
         let write = seL4_CapRights::write_only();
-        objects.mint_into(self.cnode, first + 4, DOMAIN_CNODE_BITS, signal, write, ARRIVED_BADGE)?;
+        objects.mint_into(self.cnode, first + SIGNAL_AT, DOMAIN_CNODE_BITS, signal, write, ARRIVED_BADGE)?;
         let mut start = ServerStart {
             endpoint: first + 1,
             notification: first + 2,
-            signal: first + 4,
+            signal: first + SIGNAL_AT,
             hold: slot::HOLD,
             index: index.into(),
             ..ServerStart::default()
@@ -396,6 +398,28 @@ impl DomainSpace {
         let server = Server { name, endpoint, signal, thread: number, layers, interrupt };
         self.servers.push(server).map_err(|_| DomainError::TooMany)?;
         self.threads.push(thread).map_err(|_| DomainError::TooMany)
+    }
+
+    /// Leads a driver server's signal to the notification behind `client`, badge and all, or back to its own for `None`.
+    /// What it signals while that is done, on another core, is lost: a client looks once it is told that it is.
+    ///
+    /// # Errors
+    /// [`ObjectError::Kernel`].
+    pub fn signal_to(
+        &self,
+        objects: &mut Objects,
+        name: &str,
+        client: Option<seL4_CPtr>,
+    ) -> Result<(), ObjectError> {
+        let Some(server) = self.servers.iter().find(|server| server.name.as_str() == name) else {
+            return Ok(());
+        };
+        let (at, write) = (first_slot(server.thread) + SIGNAL_AT, seL4_CapRights::write_only());
+        objects.delete_from(self.cnode, at, DOMAIN_CNODE_BITS)?;
+        match client {
+            Some(client) => objects.copy_into(self.cnode, at, DOMAIN_CNODE_BITS, client, write),
+            None => objects.mint_into(self.cnode, at, DOMAIN_CNODE_BITS, server.signal, write, ARRIVED_BADGE),
+        }
     }
 
     /// Gives a driver server its interrupt, or takes it away: the kernel masks it when it comes next, and tells nobody.

@@ -3,7 +3,7 @@
 //! A server's power can be read off its line in [`SERVERS`]. The root task only follows the table.
 
 use strata_protocol::caps::{
-    LINKER_CNODE_BITS, linker_badge, linker_signal, log_signal, priority, slot, timer_signal,
+    LINKER_CNODE_BITS, client_signal, linker_badge, linker_signal, log_signal, priority, slot, timer_signal,
 };
 use strata_protocol::start::region;
 use strata_protocol::store::UPLOAD_SIZE;
@@ -207,6 +207,12 @@ const fn call(owner: Owner, badge: u64, slot: u64) -> Capability {
     Capability::Call { owner, badge, slot }
 }
 
+/// The right to signal a client.
+const fn signal_client(owner: Owner, badge: u64) -> Capability {
+    let slot = if matches!(owner, Owner::Console) { slot::CONSOLE_SIGNAL } else { slot::TEST_AGENT_SIGNAL };
+    Capability::Signal { owner, badge, slot }
+}
+
 /// The physical timer's interrupt, the same on every board with a generic timer.
 const PHYSICAL_TIMER_IRQ: u32 = 30;
 
@@ -230,6 +236,8 @@ const TIMER: Server = Server {
             badge: linker_signal::DEADLINE,
             slot: slot::DEADLINE_SIGNAL,
         },
+        signal_client(Owner::Console, client_signal::ALARM),
+        signal_client(Owner::TestAgent, client_signal::ALARM),
     ],
     shared: &[Shared::Deadlines],
 };
@@ -285,6 +293,9 @@ const LINKER: Server = Server {
         Capability::AsidPool,
         LOG,
         Capability::Signal { owner: Owner::Timer, badge: timer_signal::LOOK, slot: slot::TIMER_SIGNAL },
+        // Handed on to driver servers whose client wants their signals together with others.
+        signal_client(Owner::Console, client_signal::DEVICE),
+        signal_client(Owner::TestAgent, client_signal::DEVICE),
         // For its watchdog: the linker server itself waits for nobody.
         call(Owner::Timer, streams::LINKER as u64, slot::TIMER),
         Capability::Untyped { bits: 26, slot: 32 },
@@ -304,6 +315,7 @@ const CONSOLE: Server = Server {
     stack_pages: 16,
     bound: false,
     capabilities: &[
+        Capability::Notification,
         Capability::CNode,
         Capability::VSpace,
         LOG,
@@ -327,6 +339,7 @@ const TEST_AGENT: Server = Server {
     stack_pages: 32,
     bound: false,
     capabilities: &[
+        Capability::Notification,
         Capability::CNode,
         Capability::VSpace,
         LOG,

@@ -17,6 +17,7 @@ pub const PLACES: &[(&str, u32)] = &[
     ("i2c", 3),
     ("spi", 2),
     ("rng", 3),
+    ("systimer", 2),
     ("hole", 3),
     ("demo", 1),
     ("demo2", 2),

@@ -2,7 +2,8 @@
 //!
 //! A driver that others wrote for those traits runs unchanged on top: each call becomes a request of the device's class,
 //! and comes back when the driver server has answered. One file for each class: [`gpio`], [`i2c`],
-//! [`random`], [`serial`], [`spi`]; [`delay`] is for whoever lets time pass.
+//! [`random`], [`serial`], [`spi`], [`time`]; [`delay`] is for whoever lets time pass. Clients of `embedded-hal-async` are run by
+//! [`executor`].
 //!
 //! Pure: requests go through [`Call`], which `strata-runtime` implements for an endpoint, and a test for a driver on the
 //! host.
@@ -11,11 +12,13 @@
 
 pub mod delay;
 pub mod error;
+pub mod executor;
 pub mod gpio;
 pub mod i2c;
 pub mod random;
 pub mod serial;
 pub mod spi;
+pub mod time;
 
 pub use error::Error;
 pub use strata_protocol::driver::Call;

@@ -36,6 +36,10 @@ pub mod slot {
     pub const UNTYPED: u64 = 15;
     /// The linker server once more, as another client (test agent only).
     pub const LINKER_2: u64 = 16;
+    /// Signals the console: "a server has something for you" (timer server and linker server only).
+    pub const CONSOLE_SIGNAL: u64 = 17;
+    /// Signals the test agent in the same way.
+    pub const TEST_AGENT_SIGNAL: u64 = 18;
     /// First slot free for the server's own use, unless its start page says more.
     pub const FIRST_FREE: u64 = 64;
 }
@@ -74,6 +78,14 @@ pub mod linker_signal {
 pub mod log_signal {
     /// Some ring has something new.
     pub const RING: u64 = super::signal::FIRST;
+}
+
+/// Badge bits of the notification of a client: console or test agent.
+pub mod client_signal {
+    /// An alarm of the timer server has come.
+    pub const ALARM: u64 = super::signal::FIRST;
+    /// A driver server has something new.
+    pub const DEVICE: u64 = super::signal::FIRST << 1;
 }
 
 /// Badge bits of the timer server's notification.

@@ -79,6 +79,18 @@ pub mod fitting {
     pub const RNG: u32 = 5 << 8;
     /// A controller of pins whose model knows edges, without a driver server.
     pub const FREE_PINS: u32 = 6 << 8;
+    /// The Pis' system timer.
+    pub const SYSTEM_TIMER: u32 = 7 << 8;
+    /// A mailbox to the firmware that a driver may have.
+    pub const MAILBOX: u32 = 8 << 8;
+    /// A Pi whose generator of random numbers the emulator does not have.
+    pub const NO_RNG200: u32 = 9 << 8;
+    /// What [`I2C_CHIPS`] says, and the bus's interrupt.
+    pub const I2C_CHIPS_AND_INTERRUPTS: u32 = 10 << 8;
+    /// What [`SPI_FLASH`] says, and the bus's interrupt.
+    pub const SPI_FLASH_AND_INTERRUPTS: u32 = 11 << 8;
+    /// A Pi whose model leads the interrupts of the graphics processor's side to the cores.
+    pub const VIDEOCORE_INTERRUPTS: u32 = 12 << 8;
 }
 
 /// What the host puts at each 32-bit word of a fitting's memory: the word's place times this, little endian.

@@ -14,6 +14,7 @@ pub mod gpio;
 pub mod i2c;
 pub mod random;
 pub mod spi;
+pub mod time;
 
 /// Who carries requests to one driver server and brings its answers.
 pub trait Call {
@@ -26,7 +27,7 @@ pub trait Arrivals {
     /// Whether it has since the last time. Does not wait.
     fn take_arrival(&mut self) -> bool;
 
-    /// Waits until it does, unless it has already.
+    /// Waits until it has since the last time.
     fn wait(&mut self);
 }
 

@@ -134,6 +134,13 @@ pub enum Request {
         /// The device.
         name: ModuleName,
     },
+    /// The device's driver server signals this client's own notification from now on, with
+    /// [`crate::caps::client_signal::DEVICE`], until somebody asks for [`Request::DeviceSignal`] again. EPERM for a client
+    /// that has none.
+    SignalMe {
+        /// The device.
+        name: ModuleName,
+    },
     /// A page of a module's shared region, read-only. The answer carries the frame.
     MapShared {
         /// The module.

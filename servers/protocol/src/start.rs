@@ -9,9 +9,9 @@ pub const VERSION: u32 = 3;
 /// The most regions in a start page.
 pub const REGIONS_MAX: usize = 32;
 /// The most grants in a start page.
-pub const GRANTS_MAX: usize = 32;
+pub const GRANTS_MAX: usize = 48;
 /// The most places in a start page.
-pub const PLACES_MAX: usize = 12;
+pub const PLACES_MAX: usize = 16;
 /// Bytes of a thread's name in a place.
 pub const PLACE_NAME_SIZE: usize = 12;
 /// The core where the kernel starts the root task. The linker server, and every thread that has no place, runs there.

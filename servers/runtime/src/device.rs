@@ -1,8 +1,6 @@
 //! The endpoints that clients of driver servers work with: that of a device's server, and that of the timer server.
 
 use core::cell::{Cell, RefCell};
-use core::pin::pin;
-use core::task::{Context, Poll, Waker};
 
 use sel4_sys::{seL4_CPtr, seL4_MessageInfo};
 use strata_protocol::Errno;
@@ -45,42 +43,46 @@ impl Call for Endpoint<'_> {
     }
 }
 
-/// The signal of a driver server to its client, as one thread waits for it.
+/// The signal of servers to their client, as one thread waits for it.
 #[derive(Debug)]
 pub struct Signal {
     notification: seL4_CPtr,
-    arrived: Cell<bool>,
+    /// How often it has come.
+    count: Cell<u64>,
 }
 
 impl Signal {
     /// The signal of this notification.
     #[must_use]
     pub const fn new(notification: seL4_CPtr) -> Self {
-        Self { notification, arrived: Cell::new(false) }
+        Self { notification, count: Cell::new(0) }
     }
 
-    /// Runs a future to its end; whenever it has to wait, this thread waits for the signal.
-    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        let mut future = pin!(future);
-        let mut context = Context::from_waker(Waker::noop());
-        loop {
-            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-                return output;
-            }
-            let _ = sel4_sys::seL4_RecvWithMRsWithoutIPCBuffer(self.notification);
-            self.arrived.set(true);
-        }
+    /// A listener, who has heard whatever has come before.
+    #[must_use]
+    pub const fn listener(&self) -> Listener<'_> {
+        Listener { signal: self, heard: self.count.get() }
     }
 }
 
-impl Arrivals for &Signal {
+/// Somebody who waits for a signal. Several listen to one, in one thread: each hears each time that it comes.
+#[derive(Clone, Debug)]
+pub struct Listener<'a> {
+    signal: &'a Signal,
+    heard: u64,
+}
+
+impl Arrivals for Listener<'_> {
     fn take_arrival(&mut self) -> bool {
-        self.arrived.take()
+        let count = self.signal.count.get();
+        core::mem::replace(&mut self.heard, count) != count
     }
 
     fn wait(&mut self) {
-        if !self.arrived.take() {
-            let _ = sel4_sys::seL4_RecvWithMRsWithoutIPCBuffer(self.notification);
+        if !self.take_arrival() {
+            let _ = sel4_sys::seL4_RecvWithMRsWithoutIPCBuffer(self.signal.notification);
+            self.signal.count.update(|count| count + 1);
+            self.take_arrival();
         }
     }
 }

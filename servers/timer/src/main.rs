@@ -1,10 +1,11 @@
 //! Owns the physical timer and serves deadlines: sleeps of clients by message, deadlines of the linker server
-//! through a shared page, because the linker server never waits for anybody.
+//! through a shared page, because the linker server never waits for anybody, and alarms of clients by the class of clocks.
 //!
-//! Reading order: here, then [`hardware`] (the timer's registers). Who sleeps until when is `timer-deadlines`'.
+//! Reading order: here, then [`alarms`] (the class) and [`hardware`] (the timer's registers). Who sleeps until when is `timer-deadlines`'.
 #![no_std]
 #![no_main]
 
+mod alarms;
 mod hardware;
 
 use sel4_sys::seL4_MessageInfo;
@@ -18,6 +19,7 @@ use strata_runtime::slots::Slots;
 use strata_runtime::{Ipc, clock, entry, sel4};
 use timer_deadlines::{Sleepers, earlier};
 
+use crate::alarms::ClientAlarms;
 use crate::hardware::PhysicalTimer;
 
 entry!(main);
@@ -27,6 +29,7 @@ struct Timer {
     irq: u64,
     page: &'static DeadlinePage,
     sleepers: Sleepers,
+    alarms: ClientAlarms,
     hardware: PhysicalTimer,
 }
 
@@ -37,7 +40,8 @@ fn main(start: &'static StartInfo, ipc: &'static mut Ipc) -> ! {
     let page = unsafe { &*(page.address as *const DeadlinePage) };
     let mut slots = Slots::new(start);
     let sleepers = Sleepers::new(core::iter::from_fn(|| slots.take()));
-    let mut timer = Timer { irq, page, sleepers, hardware: PhysicalTimer::take() };
+    let mut timer =
+        Timer { irq, page, sleepers, alarms: ClientAlarms::default(), hardware: PhysicalTimer::take() };
     timer.connect(ipc);
     defmt::info!("timer at {=u64} Hz", clock::frequency());
 
@@ -80,7 +84,9 @@ impl Timer {
                 // The saved reply capability is used up by this; its slot is empty again.
                 ipc.seL4_Send(reply_slot, tag);
             }
+            self.alarms.tell(now);
             let next = earlier(self.page.earliest(), self.sleepers.earliest());
+            let next = earlier(next, self.alarms.earliest());
             self.hardware.set(next);
             // A deadline that passed while the timer was being set is noticed now, not never.
             if next == 0 || next > clock::ticks() {
@@ -95,6 +101,11 @@ impl Timer {
 
     /// Serves a request; nothing to answer when the client sleeps.
     fn request(&mut self, ipc: &mut Ipc, received: Received) -> Option<seL4_MessageInfo> {
+        if received.tag.get_label() != 0 {
+            let answer = self.alarms.answer(&mut ipc.msg, received);
+            self.look(ipc, 0);
+            return Some(answer);
+        }
         let reply = match get(ipc, received.tag) {
             Ok(Request::Now) => time(clock::ticks()),
             Ok(Request::Sleep { microseconds }) if microseconds <= SLEEP_US_MAX => {

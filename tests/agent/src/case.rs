@@ -5,7 +5,10 @@ use core::fmt;
 use strata_protocol::Text;
 pub(crate) use strata_protocol::case::PATTERN;
 use strata_protocol::case::Record;
-pub(crate) use strata_protocol::case::fitting::{EDGES, FREE_PINS, I2C_CHIPS, MINI_UART, RNG, SPI_FLASH};
+pub(crate) use strata_protocol::case::fitting::{
+    EDGES, FREE_PINS, I2C_CHIPS, I2C_CHIPS_AND_INTERRUPTS, MAILBOX, MINI_UART, NO_RNG200, RNG, SPI_FLASH,
+    SPI_FLASH_AND_INTERRUPTS, SYSTEM_TIMER, VIDEOCORE_INTERRUPTS,
+};
 pub(crate) use strata_protocol::case::flag::{BENCH, CORES, SOAK, SPINS};
 
 use crate::agent::Agent;

@@ -26,50 +26,49 @@ pub struct Fitting {
     words: &'static str,
 }
 
+/// A clock and a thermometer on the bus that leads to the header.
+const I2C_CHIPS: &[&str] =
+    &["-device", "ds1338,bus=i2c-bus.1,address=0x68", "-device", "tmp105,bus=i2c-bus.1,address=0x48"];
+/// A flash memory at the controller of the header.
+const SPI_FLASH: &[&str] = &[
+    "-drive",
+    "if=none,id=memory,format=raw,snapshot=on,file=IMAGE",
+    "-device",
+    "w25q32,bus=spi,drive=memory",
+];
+/// Bytes of the flash memory.
+const SPI_FLASH_SIZE: usize = 4 << 20;
+
+/// Nothing is connected, but a device of this kind is there.
+const fn device(flags: u32, kind: &'static str) -> Fitting {
+    Fitting { flags, kind, arguments: &[], image: 0, words: "" }
+}
+
 /// All fittings.
 const FITTINGS: &[Fitting] = &[
-    Fitting {
-        flags: fitting::I2C_CHIPS,
-        kind: "brcm,bcm2835-i2c",
-        arguments: &[
-            "-device",
-            "ds1338,bus=i2c-bus.1,address=0x68",
-            "-device",
-            "tmp105,bus=i2c-bus.1,address=0x48",
-        ],
-        image: 0,
-        words: "",
-    },
-    Fitting {
-        flags: fitting::SPI_FLASH,
-        kind: "brcm,bcm2835-spi",
-        arguments: &[
-            "-drive",
-            "if=none,id=memory,format=raw,snapshot=on,file=IMAGE",
-            "-device",
-            "w25q32,bus=spi,drive=memory",
-        ],
-        image: 4 << 20,
-        words: "",
-    },
+    Fitting { arguments: I2C_CHIPS, ..device(fitting::I2C_CHIPS, "brcm,bcm2835-i2c") },
+    Fitting { arguments: SPI_FLASH, image: SPI_FLASH_SIZE, ..device(fitting::SPI_FLASH, "brcm,bcm2835-spi") },
     // The host at the other end of the second port.
     Fitting {
-        flags: fitting::MINI_UART,
-        kind: "brcm,bcm2835-aux-uart",
         arguments: &["-chardev", "file,id=host,path=/dev/null,input-path=IMAGE", "-serial", "chardev:host"],
         image: 64,
-        words: "",
+        ..device(fitting::MINI_UART, "brcm,bcm2835-aux-uart")
     },
-    // Nothing is connected, but the other model of pins knows no edges, and not every board's generator has a model.
-    Fitting { flags: fitting::RNG, kind: "brcm,bcm2835-rng", arguments: &[], image: 0, words: "" },
-    Fitting { flags: fitting::EDGES, kind: "arm,pl061", arguments: &[], image: 0, words: "" },
+    // The other model of pins knows no edges, and not every board's generator has a model.
+    device(fitting::RNG, "brcm,bcm2835-rng"),
+    device(fitting::EDGES, "arm,pl061"),
     // The same pins, for a module that drives them: nobody else does.
+    Fitting { words: " unserved=gpio", ..device(fitting::FREE_PINS, "arm,pl061") },
+    device(fitting::SYSTEM_TIMER, "brcm,bcm2835-system-timer"),
+    device(fitting::MAILBOX, "brcm,bcm2711-mbox"),
+    device(fitting::NO_RNG200, "brcm,bcm2711-rng200"),
+    // The Pi 3's pins: QEMU's model of the Pi 4 leads the interrupts of system timer and buses nowhere.
+    device(fitting::VIDEOCORE_INTERRUPTS, "brcm,bcm2835-gpio"),
+    Fitting { arguments: I2C_CHIPS, ..device(fitting::I2C_CHIPS_AND_INTERRUPTS, "brcm,bcm2835-gpio") },
     Fitting {
-        flags: fitting::FREE_PINS,
-        kind: "arm,pl061",
-        arguments: &[],
-        image: 0,
-        words: " unserved=gpio",
+        arguments: SPI_FLASH,
+        image: SPI_FLASH_SIZE,
+        ..device(fitting::SPI_FLASH_AND_INTERRUPTS, "brcm,bcm2835-gpio")
     },
 ];
 

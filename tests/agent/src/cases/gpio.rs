@@ -8,6 +8,7 @@ use embedded_hal::digital::{InputPin as _, OutputPin as _, StatefulOutputPin as 
 use embedded_hal_async::digital::Wait as _;
 use hal_clients::Error;
 use hal_clients::delay::{Delay, Sleep};
+use hal_clients::executor::block_on;
 use hal_clients::gpio::{Input, Output, WaitingInput};
 use strata_protocol::Errno;
 use strata_protocol::caps::slot;
@@ -88,7 +89,7 @@ case!(
                 [(true, [false, true]), (true, [false, true]), (false, [true, false]), (false, [true, false])]
             {
                 let input = Input::new(pins, FREE).map_err(failed("the pin"))?;
-                let mut input = WaitingInput::new(input, &signal);
+                let mut input = WaitingInput::new(input, signal.listener());
                 let mut wait = pin!(async {
                     if rising { input.wait_for_rising_edge().await } else { input.wait_for_falling_edge().await }
                 });
@@ -98,7 +99,7 @@ case!(
                     ensure_eq!(edges(), Ok(0), "edges before the one that is watched");
                     drive(level)?;
                 }
-                signal.block_on(wait).map_err(failed("waiting"))?;
+                block_on(wait, signal.listener()).map_err(failed("waiting"))?;
             }
             Ok(())
         })

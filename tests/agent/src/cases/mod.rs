@@ -25,6 +25,7 @@ mod soak;
 mod spi;
 mod stacks;
 mod stress;
+mod time;
 mod trust;
 mod unload;
 mod walls;

@@ -7,7 +7,7 @@ use rand_core::TryRng as _;
 use strata_protocol::Errno;
 use strata_protocol::driver::random::RANDOM;
 use strata_protocol::linker::Request;
-use strata_runtime::device::{Endpoint, Signal};
+use strata_runtime::device::{Endpoint, Listener, Signal};
 
 use crate::agent::{Agent, name};
 use crate::case::{Failure, MINI_UART, Outcome, PATTERN, RNG, case, ensure, ensure_eq};
@@ -26,12 +26,13 @@ fn failed<E: core::fmt::Debug>(what: &'static str) -> impl FnOnce(E) -> Failure 
 fn with_port<T>(
     agent: &mut Agent,
     server: &str,
-    part: impl FnOnce(Serial<Endpoint<'_>, &Signal>) -> Outcome<T>,
+    part: impl FnOnce(Serial<Endpoint<'_>, Listener<'_>>) -> Outcome<T>,
 ) -> Outcome<T> {
     let (notification, _) = agent.capability(&Request::DeviceSignal { name: name(server)? })?;
     let signal = Signal::new(notification);
     let device = agent.open(server)?;
-    let outcome = agent.lend_ipc(|ipc| part(Serial::new(Endpoint::new(ipc, device.endpoint()), &signal)));
+    let outcome =
+        agent.lend_ipc(|ipc| part(Serial::new(Endpoint::new(ipc, device.endpoint()), signal.listener())));
     agent.close(device)?;
     outcome
 }
