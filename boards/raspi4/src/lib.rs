@@ -62,7 +62,10 @@ pub const BOARD: Board = Board {
     devices: &[
         device("uart", "arm,pl011", UART.start, videocore(57)),
         device("systimer", "brcm,bcm2835-system-timer", PERIPHERALS + 0x3000, videocore(1)),
-        device("mailbox", "brcm,bcm2835-mbox", PERIPHERALS + 0xb000, Some(32 + 33)),
+        // Nothing else in the page is in use: the older interrupt controller there is behind the GIC, which takes nothing
+        // from it.
+        device("mailbox", "brcm,bcm2711-mbox", PERIPHERALS + 0xb000, Some(32 + 33)),
+        device("rng", "brcm,bcm2711-rng200", PERIPHERALS + 0x10_4000, videocore(61)),
         device("gpio", "brcm,bcm2711-gpio", PERIPHERALS + 0x20_0000, videocore(49)),
         device("spi", "brcm,bcm2835-spi", PERIPHERALS + 0x20_4000, videocore(54)).clocked(CORE_HZ),
         device("mini-uart", "brcm,bcm2835-aux-uart", PERIPHERALS + 0x21_5000, videocore(29)).clocked(CORE_HZ),

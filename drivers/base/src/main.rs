@@ -11,16 +11,20 @@ mod records;
 mod stubs;
 
 use bcm_gpio::BcmGpio;
+use bcm_mailbox::Mailbox;
 use bcm_rng::BcmRng;
+use bcm_rng200::Rng200;
 use bcm_spi::Spi0;
 use bcm_systimer::SystemTimer;
 use board::{Device as BoardDevice, device, of_kind};
 use bsc_i2c::Controller as BscI2c;
-use bus_space::windows::WINDOWS_MAX;
+use bus_space::windows;
 use driver_server::device::entry;
 use kmod_api::bus::Device;
 use kmod_api::kmod::SERVERS_MAX;
-use kmod_api::kmod::records::{API_VERSION, BASE_MAGIC, BaseInfo, FORMAT_VERSION, ServerRecord, padded};
+use kmod_api::kmod::records::{
+    API_VERSION, BASE_MAGIC, BaseInfo, FORMAT_VERSION, SERVER_MEMORY, ServerRecord, padded,
+};
 use mini_uart::MiniUart;
 use pl011::Pl011;
 use pl031::Pl031;
@@ -28,8 +32,8 @@ use pl061::Pl061;
 use selected_board::BOARD;
 use strata_protocol::domain::ServerStart;
 
-/// Every server has a window for its device.
-const _: () = assert!(SERVERS_MAX <= WINDOWS_MAX);
+/// Every server has its windows.
+const _: () = assert!(SERVERS_MAX <= windows::SERVERS_MAX);
 
 /// An address that the static linker fills in.
 #[repr(transparent)]
@@ -70,6 +74,8 @@ enum Given {
     Registers,
     /// Its registers and its interrupt.
     RegistersAndInterrupt,
+    /// Its registers, and memory that it reads and writes by itself.
+    RegistersAndMemory,
 }
 
 const fn server(
@@ -91,6 +97,9 @@ const fn server(
         record.device_size = device.registers.size;
         if let (Given::RegistersAndInterrupt, Some(irq)) = (given, device.irq) {
             record.irq = irq;
+        }
+        if let Given::RegistersAndMemory = given {
+            record.flags |= SERVER_MEMORY;
         }
     }
     record
@@ -116,7 +125,9 @@ macro_rules! driver {
 }
 
 driver!(BCM_GPIO: BcmGpio for "brcm,bcm2711-gpio" | "brcm,bcm2835-gpio", Given::RegistersAndInterrupt);
+driver!(BCM_MAILBOX: Mailbox for "brcm,bcm2711-mbox", Given::RegistersAndMemory);
 driver!(BCM_RNG: BcmRng for "brcm,bcm2835-rng", Given::Registers);
+driver!(BCM_RNG200: Rng200 for "brcm,bcm2711-rng200", Given::Registers);
 driver!(BCM_SPI: Spi0 for "brcm,bcm2835-spi", Given::Registers);
 driver!(BCM_SYSTIMER: SystemTimer for "brcm,bcm2835-system-timer", Given::RegistersAndInterrupt);
 driver!(BSC_I2C: BscI2c for "brcm,bcm2835-i2c", Given::Registers);

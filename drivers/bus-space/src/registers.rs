@@ -11,6 +11,11 @@ pub trait Registers {
     /// Reads the 32-bit register at `offset`.
     fn read_4(&self, offset: u64) -> u32;
 
+    /// Reads a register that may not be there; nothing where the access is a bus error.
+    fn peek_4(&self, offset: u64) -> Option<u32> {
+        Some(self.read_4(offset))
+    }
+
     /// Writes the 32-bit register at `offset`.
     fn write_4(&self, offset: u64, value: u32);
 

@@ -8,8 +8,11 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::BusHandle;
 
-/// Devices of one link domain.
-pub const WINDOWS_MAX: usize = 16;
+/// Servers of one link domain that may have a device: window `n` is for the device of server `n`.
+pub const SERVERS_MAX: usize = 16;
+/// Windows of one link domain: behind those of the devices come those of memory that the same servers' devices read and
+/// write by themselves, in the same order.
+pub const WINDOWS_MAX: usize = 2 * SERVERS_MAX;
 /// Mappings of one device that exist at a time.
 pub const MAPPINGS_MAX: usize = 4;
 /// A mapping's unit in bytes: what a word of the table counts in.

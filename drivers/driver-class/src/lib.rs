@@ -2,7 +2,7 @@
 //!
 //! A driver is a type over [`Registers`] that implements [`Driver`]: how the device is found and left, what its interrupt
 //! means, and which requests it answers. Drivers of one kind of device answer the same requests, so each class has a
-//! trait for what its devices can do and one function that turns requests into calls of it: [`clock`], [`gpio`], [`i2c`], [`random`],
+//! trait for what its devices can do and one function that turns requests into calls of it: [`clock`], [`firmware`], [`gpio`], [`i2c`], [`random`],
 //! [`serial`], [`spi`], [`time`]. How to write a driver: `docs/drivers.md`.
 //!
 //! Pure: registers are a trait, requests are words. So a driver and its class are tested on the host, against a model of
@@ -14,6 +14,7 @@
 extern crate std;
 
 pub mod clock;
+pub mod firmware;
 pub mod gpio;
 pub mod i2c;
 pub mod random;
@@ -35,6 +36,15 @@ pub type Answer = Result<usize, Errno>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotThis(pub u32);
 
+/// Memory that a device reads and writes by itself, as its driver has it: past every cache, and zeros at first.
+#[derive(Debug)]
+pub struct Memory<R> {
+    /// Its words.
+    pub words: R,
+    /// Where it is for the device, before whatever the device's bus makes of that. It is a page, and begins at one.
+    pub physical: u64,
+}
+
 /// The driver of one device.
 ///
 /// Holding one proves that the device has been found and set up. Between two calls no posted write is under way: whoever
@@ -42,6 +52,12 @@ pub struct NotThis(pub u32);
 pub trait Driver<R: Registers>: Sized {
     /// Finds the device and sets it up. `clock_hz` is the clock that the board feeds it, 0 where that does not matter.
     fn probe(registers: R, clock_hz: u32) -> Result<Self, NotThis>;
+
+    /// The same for a driver whose server has memory for the device.
+    fn probe_with(registers: R, memory: Memory<R>, clock_hz: u32) -> Result<Self, NotThis> {
+        drop(memory);
+        Self::probe(registers, clock_hz)
+    }
 
     /// The registers, for a client that looks at the device itself.
     fn registers(&self) -> &R;

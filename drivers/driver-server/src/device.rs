@@ -26,7 +26,12 @@ pub unsafe extern "C" fn entry<D: Driver<Device>, const CLOCK_HZ: u32>(start: *c
         Ok(device) => device,
         Err(errno) => server.refuse(errno),
     };
-    match D::probe(device, CLOCK_HZ) {
+    let found = match server.map_memory() {
+        Ok(Some(memory)) => D::probe_with(device, memory, CLOCK_HZ),
+        Ok(None) => D::probe(device, CLOCK_HZ),
+        Err(errno) => server.refuse(errno),
+    };
+    match found {
         Ok(driver) => server.serve(&mut Driven(driver)),
         Err(_) => server.refuse(Errno::ENODEV),
     }

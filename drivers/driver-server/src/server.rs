@@ -3,8 +3,9 @@
 use core::cell::Cell;
 use core::sync::atomic::Ordering;
 
+use bus_space::windows::SERVERS_MAX;
 use bus_space::{BusHandle, BusTag, MapFlags};
-use driver_class::{Answer, Words};
+use driver_class::{Answer, Memory, Words};
 use kmod_api::bus::Device;
 use kmod_api::symbols::bus_space_unmap;
 use sel4_sys::{seL4_IPCBuffer, seL4_MessageInfo};
@@ -15,6 +16,9 @@ use strata_protocol::driver::SERVER_STOP;
 use strata_protocol::message::WORDS_MAX;
 use strata_runtime::thread;
 
+/// Bytes of the memory that a device of a server reads and writes by itself: a page.
+const MEMORY_SIZE: u64 = 0x1000;
+
 /// A driver server's thread.
 ///
 /// Holding one proves that this thread has opened its device's window, has answered the client of its predecessor if it
@@ -24,6 +28,8 @@ pub struct Server {
     start: ServerStart,
     /// What [`Server::map_device`] has mapped.
     mapped: Cell<Option<BusHandle>>,
+    /// What [`Server::map_memory`] has mapped.
+    memory: Cell<Option<BusHandle>>,
 }
 
 /// What a class of drivers does with requests and interrupts.
@@ -55,7 +61,9 @@ impl Server {
         let start = unsafe { *start };
         // SAFETY: this is the entry of the thread; after a restart nothing of the earlier run is left.
         let ipc = unsafe { thread::take_ipc() };
-        let mut server = Self { ipc, start, mapped: Cell::new(None) };
+        // An earlier run may have been stopped in the middle of a look.
+        thread::block().bears_bus_errors.store(0, Ordering::Relaxed);
+        let mut server = Self { ipc, start, mapped: Cell::new(None), memory: Cell::new(None) };
         if thread::block().serving.load(Ordering::Acquire) == serving::GIVEN_UP {
             server.answer_after_fault();
             server.stand_in(Errno::ENXIO);
@@ -64,6 +72,10 @@ impl Server {
             && start.physical != 0
         {
             bus_default::windows::WINDOWS.open(index, start.physical, start.address, start.size);
+            if start.memory != 0 {
+                let (physical, address) = (start.memory_physical, start.memory);
+                bus_default::windows::WINDOWS.open(SERVERS_MAX + index, physical, address, MEMORY_SIZE);
+            }
         }
         server.answer_for_predecessor();
         server
@@ -104,12 +116,27 @@ impl Server {
         Ok(device)
     }
 
+    /// Maps the memory that the device reads and writes by itself, where this server was given some.
+    pub fn map_memory(&self) -> Result<Option<Memory<Device>>, Errno> {
+        if self.start.memory == 0 {
+            return Ok(None);
+        }
+        let physical = self.start.memory_physical;
+        let words = Device::map(BusTag::MEMORY, physical, MEMORY_SIZE, MapFlags::NONE)?;
+        self.memory.set(Some(words.handle()));
+        Ok(Some(Memory { words, physical }))
+    }
+
     /// Gives the device back, so that layers forget what they keep beside its handle.
     fn unmap_device(&self) {
         if let Some(handle) = self.mapped.take() {
             // SAFETY: `map_device` has mapped it, so long, and nobody uses it any more: the class has left the device, and
             // this thread answers no request until it begins anew.
             unsafe { bus_space_unmap(BusTag::MEMORY, handle, self.start.size) };
+        }
+        if let Some(handle) = self.memory.take() {
+            // SAFETY: as above, by `map_memory`.
+            unsafe { bus_space_unmap(BusTag::MEMORY, handle, MEMORY_SIZE) };
         }
     }
 

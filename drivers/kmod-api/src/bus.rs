@@ -7,6 +7,7 @@ use crate::registration::Registration;
 use crate::symbols::{
     bus_space_barrier, bus_space_map, bus_space_peek_4, bus_space_read_4, bus_space_unmap, bus_space_write_4,
 };
+use crate::thread;
 
 /// A mapped device.
 ///
@@ -57,17 +58,6 @@ impl Device {
     pub fn contains(&self, offset: u64, width: u64) -> bool {
         offset.is_multiple_of(width) && offset < self.size && self.size - offset >= width
     }
-
-    /// Reads a register that may not be there.
-    pub fn peek_4(&self, offset: u64) -> Result<u32, Errno> {
-        assert!(self.contains(offset, 4), "the offset lies outside the device");
-        let mut value = 0;
-        // SAFETY: the assertion; `value` outlives the call.
-        match unsafe { bus_space_peek_4(self.tag, self.handle, offset, &raw mut value) } {
-            0 => Ok(value),
-            number => Err(Errno::from_number(number).unwrap_or(Errno::EIO)),
-        }
-    }
 }
 
 impl Registers for Device {
@@ -76,6 +66,16 @@ impl Registers for Device {
         assert!(self.contains(offset, 4), "the offset lies outside the device");
         // SAFETY: the device is mapped and the access lies inside it.
         unsafe { bus_space_read_4(self.tag, self.handle, offset) }
+    }
+
+    fn peek_4(&self, offset: u64) -> Option<u32> {
+        assert!(self.contains(offset, 4), "the offset lies outside the device");
+        let mut value = 0;
+        let status = thread::bearing_bus_errors(|| {
+            // SAFETY: the assertion; `value` outlives the call.
+            unsafe { bus_space_peek_4(self.tag, self.handle, offset, &raw mut value) }
+        });
+        (status == 0).then_some(value)
     }
 
     #[inline]

@@ -47,6 +47,16 @@ pub fn set_bus_status(status: i32) {
     block().bus_status.store(status, Relaxed);
 }
 
+/// Runs an access that may be a bus error: where it is one it takes its fix-up, whatever layers are loaded.
+#[inline]
+pub fn bearing_bus_errors<T>(access: impl FnOnce() -> T) -> T {
+    let bears = &block().bears_bus_errors;
+    bears.store(1, Relaxed);
+    let result = access();
+    bears.store(0, Relaxed);
+    result
+}
+
 /// Bus errors of the current thread that took a fix-up, ever.
 #[inline]
 #[must_use]

@@ -16,8 +16,9 @@ use crate::elf::{
 use crate::object::{Alias, AliasKind, decode_alias, word};
 use crate::records::{
     ALIAS_MAY_BLOCK, ALIAS_SECTION, ALIAS_SIZE, API_VERSION, AliasRecord, BASE_MAGIC, BASE_SECTION,
-    BASE_SIZE, BaseInfo, FIXUP_SIZE, FORMAT_VERSION, FixupRecord, MODULE_NAME_SIZE, SERVER_NAME_SIZE,
-    SERVER_SECTION, SERVER_SIZE, SUPER_PREFIX, SYMBOL_NAME_SIZE, ServerRecord, fnv1a, unpadded,
+    BASE_SIZE, BaseInfo, FIXUP_SIZE, FORMAT_VERSION, FixupRecord, MODULE_NAME_SIZE, SERVER_MEMORY,
+    SERVER_NAME_SIZE, SERVER_SECTION, SERVER_SIZE, SUPER_PREFIX, SYMBOL_NAME_SIZE, ServerRecord, fnv1a,
+    unpadded,
 };
 use crate::{ALIASES_MAX, FIXUPS_MAX, RELOCATIONS_MAX, SECTION_SIZE_MAX, SEGMENTS_MAX, SERVERS_MAX};
 
@@ -77,6 +78,8 @@ pub struct Server<'a> {
     pub device: Option<(u64, u64)>,
     /// Interrupt number of its device, where it has one.
     pub irq: Option<u32>,
+    /// Whether it is given memory that its device reads and writes by itself.
+    pub memory: bool,
 }
 
 /// A place that uses an aliasable symbol.
@@ -384,12 +387,13 @@ impl<'a> BaseObject<'a> {
         if !paddr.is_multiple_of(PAGE_SIZE) || !size.is_multiple_of(PAGE_SIZE) || !fits {
             return Err(BaseError::ServerDevice(index));
         }
-        if record.flags != 0 || record.reserved != [0; 16] {
+        if record.flags & !SERVER_MEMORY != 0 || record.reserved != [0; 16] {
             return Err(BaseError::ServerReserved(index));
         }
         let device = if size == 0 { None } else { Some((paddr, size)) };
         let irq = if record.irq == 0 { None } else { Some(record.irq) };
-        Ok(Server { name, entry: record.entry, device, irq })
+        let memory = record.flags & SERVER_MEMORY != 0;
+        Ok(Server { name, entry: record.entry, device, irq, memory })
     }
 
     fn check_sites(&self) -> Result<(), BaseError> {

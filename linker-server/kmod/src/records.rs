@@ -197,6 +197,9 @@ pub struct BaseInfo<P = u64> {
     pub reserved_tail: [u8; 8],
 }
 
+/// Flag of a server: it is given a page of memory that its device reads and writes by itself.
+pub const SERVER_MEMORY: u32 = 1;
+
 /// A driver server of the base image: a thread that the linker starts.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -211,7 +214,7 @@ pub struct ServerRecord<P = u64> {
     pub device_size: u64,
     /// Interrupt number (INTID) of its device; 0 where it has none.
     pub irq: u32,
-    /// Zero.
+    /// [`SERVER_MEMORY`], or zero.
     pub flags: u32,
     /// Zero.
     pub reserved: [u8; 16],

@@ -1,7 +1,7 @@
 //! Faults of link-domain threads.
 //!
 //! ```text
-//! data abort in an accessor, a layer with a fix-up policy is live ─► resume at the fix-up
+//! data abort in an accessor, a layer with a fix-up policy is live or the thread bears it ─► resume at the fix-up
 //! in a module's text  ─► pop the module (it is wedged), then return the fault value from the call that entered it
 //! in no text by a wild call of a module ─► the same
 //! ... where the tables do not lead out  ─► pop the module, then start the server again
@@ -125,14 +125,15 @@ impl Linker<'_> {
         way_out(self.objects, thread, &sight, known, self.scratch).is_ok_and(|way| way.is_some())
     }
 
-    /// A bus error under a layer that handles them: the access returns all ones and an error status.
+    /// A bus error under a layer that handles them, or of a thread that bears them now: the access returns all ones and an error status.
     fn resume_at_fixup(&mut self, at: usize, fault: &Fault) -> bool {
         // A module that is leaving still counts: threads may be inside it.
         let in_force = |module: &linker_core::Module| {
             matches!(module.state(), ModuleState::Live | ModuleState::Leaving)
                 && module.facts.flags & kmod::records::MODULE_FIXUP_POLICY != 0
         };
-        if !fault.data || !self.link.modules().any(in_force) {
+        let bears = self.space.threads[at].page.thread_block().bears_bus_errors.load(Ordering::Relaxed) != 0;
+        if !fault.data || !bears && !self.link.modules().any(in_force) {
             return false;
         }
         let Some(fixup) = self.base.fixup(fault.row.pc) else { return false };

@@ -175,7 +175,8 @@ pub fn start<'a>(
         let (physical, size) = server.device.unwrap_or((0, 0));
         let irq = server.irq.unwrap_or(0);
         let core = core_of(&start.places, server.name);
-        let plan = ServerPlan { name: server.name, entry: server.entry, physical, size, irq, core };
+        let (name, entry, memory) = (server.name, server.entry, server.memory);
+        let plan = ServerPlan { name, entry, physical, size, irq, memory, core };
         space.add_server(objects, &plan, &grants)?;
     }
     space.start_watchdog(objects)?;

@@ -25,7 +25,8 @@ use linker_books::window::Window;
 use linker_core::LINKER_TEXT_SIZE_MAX;
 use linker_core::text::{EXIT_TAIL_SIZE, LANDING_PAD_SIZE, THREAD_EXIT_SIZE};
 use sel4_sys::api_object::{
-    seL4_ARM_VSpaceObject, seL4_CapTableObject, seL4_EndpointObject, seL4_NotificationObject,
+    seL4_ARM_SmallPageObject, seL4_ARM_VSpaceObject, seL4_CapTableObject, seL4_EndpointObject,
+    seL4_NotificationObject,
 };
 use sel4_sys::{
     seL4_ARM_VMAttributes, seL4_CPtr, seL4_CapRights, seL4_EndpointBits, seL4_NotificationBits, seL4_Word,
@@ -50,6 +51,8 @@ pub const WATCHDOG_AT: u64 = THREADS_AT + THREADS_MAX as u64 * THREAD_STRIDE;
 pub const DEVICES_AT: u64 = 0x2000_0000;
 /// Address space of one device.
 pub const DEVICE_STRIDE: u64 = 0x1_0000;
+/// Where the memory of a device's own is, behind its registers.
+const MEMORY_AT: u64 = DEVICE_STRIDE / 2;
 /// The most devices of one link domain.
 pub const DEVICES_MAX: usize = 12;
 /// Workers of one link domain: one that works and the reserve for those that fault or overrun.
@@ -122,6 +125,8 @@ pub struct ServerPlan<'a> {
     pub size: u64,
     /// Interrupt number of its device, 0 for none.
     pub irq: u32,
+    /// Whether its device reads and writes memory by itself, of which it is given a page.
+    pub memory: bool,
     /// The core that it runs on.
     pub core: u32,
 }
@@ -378,6 +383,10 @@ impl DomainSpace {
             start.address = self.map_device(objects, frame)?;
             start.physical = plan.physical;
             start.size = plan.size;
+            if plan.memory {
+                start.memory = start.address + MEMORY_AT;
+                start.memory_physical = self.make_memory(objects, start.memory)?;
+            }
         }
         let layers = match plan.physical {
             0 => None,
@@ -530,6 +539,25 @@ impl DomainSpace {
         // The link domain's own are never given back.
         let mut made = Made::default();
         Ok(make_thread(objects, spaces, cnode, own, self.untyped, self.account, recipe, &mut made)?)
+    }
+
+    /// Makes a page that a device reads and writes past the caches, maps it at `at` so that the link domain does, too, and
+    /// returns its physical address.
+    ///
+    /// The kernel has cleared it through the caches and cleaned them. Before it is used with other attributes its lines
+    /// are taken out of them (Arm ARM B2.8, mismatched memory attributes); afterwards nobody accesses it through a mapping
+    /// that is cached, so that none of its lines is ever dirty.
+    fn make_memory(&self, objects: &mut Objects, at: u64) -> Result<u64, DomainError> {
+        let frame = objects.carve(self.untyped, seL4_ARM_SmallPageObject, PAGE_BITS, 1, self.account)?;
+        let (domain, rights) = (self.spaces.domain, seL4_CapRights::read_write());
+        map(objects, frame, domain, at, rights, seL4_ARM_VMAttributes::data())?;
+        let flushed = objects.ipc.seL4_ARM_VSpace_CleanInvalidate_Data(domain, at, at + PAGE_SIZE);
+        check(Operation::Unify, flushed)?;
+        check(Operation::Unmap, objects.ipc.seL4_ARM_Page_Unmap(frame))?;
+        map(objects, frame, domain, at, rights, seL4_ARM_VMAttributes::device())?;
+        let found = objects.ipc.seL4_ARM_Page_GetAddress(frame);
+        check(Operation::Map, found.error)?;
+        Ok(found.paddr)
     }
 
     /// Maps a device's frame in the link domain and returns its address there.

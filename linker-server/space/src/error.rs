@@ -22,7 +22,7 @@ pub enum Operation {
     Map,
     /// `Page_Unmap`.
     Unmap,
-    /// `VSpace_Unify`.
+    /// `VSpace_Unify`, `VSpace_CleanInvalidate`.
     Unify,
     /// TCB invocations that set a thread up.
     Configure,

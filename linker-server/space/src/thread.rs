@@ -512,7 +512,7 @@ pub fn general(context: &seL4_UserContext) -> Registers {
 }
 
 /// [`ServerStart`] as the words that it consists of.
-const fn start_words(start: &ServerStart) -> [u64; 9] {
+const fn start_words(start: &ServerStart) -> [u64; 11] {
     [
         start.endpoint,
         start.notification,
@@ -523,9 +523,11 @@ const fn start_words(start: &ServerStart) -> [u64; 9] {
         start.physical,
         start.size,
         start.index,
+        start.memory,
+        start.memory_physical,
     ]
 }
-const _: () = assert!(size_of::<ServerStart>() == 9 * 8);
+const _: () = assert!(size_of::<ServerStart>() == 11 * 8);
 
 /// Raises the linker server above every link-domain thread for as long as `look` takes: nobody that is
 /// looked at runs meanwhile.

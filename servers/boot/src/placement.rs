@@ -18,6 +18,7 @@ pub const PLACES: &[(&str, u32)] = &[
     ("spi", 2),
     ("rng", 3),
     ("systimer", 2),
+    ("mailbox", 1),
     ("hole", 3),
     ("demo", 1),
     ("demo2", 2),

@@ -20,7 +20,7 @@ const SOME: (u64, u64) = (8, 40);
 const MANY: (u64, u64) = (256, 256);
 
 /// Words of an answer that are looked at.
-type Answer = [u64; 3];
+pub(crate) type Answer = [u64; 3];
 
 /// `bus read4`.
 pub(crate) fn read(session: &mut Session, device: &ModuleName, offset: u64) -> Result<(), Failure> {
@@ -90,7 +90,8 @@ pub(crate) fn demo(session: &mut Session, demo: Demo) -> Result<(), Failure> {
     Ok(())
 }
 
-fn exchange(
+/// Asks a driver server; the first words of its answer.
+pub(crate) fn exchange(
     session: &mut Session,
     what: &'static str,
     device: &ModuleName,
@@ -122,6 +123,7 @@ fn exchange(
         ),
         Errno::EAGAIN => Failure::new(what, device, errno, "the driver server is restarting; ask again"),
         Errno::ENODEV => Failure::new(what, device, errno, "the driver has found no device"),
+        Errno::ETIMEDOUT => Failure::new(what, device, errno, "the device has not answered in time"),
         Errno::ENOSYS => Failure::new(what, device, errno, "the device's driver does not know this request"),
         _ => Failure::new(what, device, errno, "the driver refused"),
     })

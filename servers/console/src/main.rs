@@ -10,6 +10,7 @@
 )]
 
 mod devices;
+mod firmware;
 mod run;
 mod session;
 mod shared;

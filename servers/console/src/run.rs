@@ -13,10 +13,10 @@ use strata_protocol::wire::Frame;
 use strata_protocol::{Errno, ModuleName, root, store};
 use strata_runtime::ipc::{call, put};
 
-use crate::devices;
 use crate::session::{Session, garbled};
 use crate::tap::Tap;
 use crate::trace::Trace;
+use crate::{devices, firmware};
 
 /// What goes on from one command to the next.
 #[derive(Default)]
@@ -117,6 +117,7 @@ pub(crate) fn run(session: &mut Session, watchers: &mut Watchers, command: Comma
         Command::Ledger => ledger(session),
         Command::BusRead { device, offset } => devices::read(session, &device, offset),
         Command::BusWrite { device, offset, value } => devices::write(session, &device, offset, value),
+        Command::Firmware => firmware::show(session),
         Command::Demo(demo) => devices::demo(session, demo),
         Command::TraceOn { device } => watchers.trace.on(session, &device),
         Command::TraceOff => watchers.trace.off(session),

@@ -1,7 +1,7 @@
 //! Clients of driver servers that implement the traits of `embedded-hal` and `embedded-io`.
 //!
 //! A driver that others wrote for those traits runs unchanged on top: each call becomes a request of the device's class,
-//! and comes back when the driver server has answered. One file for each class: [`gpio`], [`i2c`],
+//! and comes back when the driver server has answered. One file for each class: [`firmware`], [`gpio`], [`i2c`],
 //! [`random`], [`serial`], [`spi`], [`time`]; [`delay`] is for whoever lets time pass. Clients of `embedded-hal-async` are run by
 //! [`executor`].
 //!
@@ -13,6 +13,7 @@
 pub mod delay;
 pub mod error;
 pub mod executor;
+pub mod firmware;
 pub mod gpio;
 pub mod i2c;
 pub mod random;

@@ -78,8 +78,8 @@ pub struct ThreadBlock {
     pub layers_told: AtomicU64,
     /// Whether a driver server is in service: one of [`serving`].
     pub serving: AtomicU32,
-    /// Unused.
-    pub reserved1: AtomicU32,
+    /// Not 0 while the thread looks whether a device is there: a bus error then takes its fix-up, whatever layers are loaded.
+    pub bears_bus_errors: AtomicU32,
     /// Unused.
     pub reserved2: [AtomicU64; 3],
 }
@@ -201,6 +201,10 @@ pub struct ServerStart {
     pub size: u64,
     /// The thread's index among the servers or workers of its link domain.
     pub index: u64,
+    /// Virtual address of the page of memory that the device reads and writes by itself, 0 for none.
+    pub memory: u64,
+    /// Its physical address.
+    pub memory_physical: u64,
 }
 
 /// Well-known slots of a link domain's CNode, valid in every thread of it.

@@ -10,6 +10,7 @@ use crate::Errno;
 use crate::message::WORDS_MAX;
 
 pub mod bytes;
+pub mod firmware;
 pub mod gpio;
 pub mod i2c;
 pub mod random;

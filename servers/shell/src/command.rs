@@ -123,6 +123,8 @@ pub enum Command {
     },
     /// Shows what the linker server has in use.
     Ledger,
+    /// Shows what the board's firmware tells.
+    Firmware,
     /// Commands the demo server.
     Demo(Demo),
     /// Ends the machine.
@@ -204,6 +206,7 @@ pub const HELP: &[(&str, &str)] = &[
     ("revoke CAP [RIGHTS]", "take rights away; what they allowed is relinked at once"),
     ("receipt NAME", "by which capability each binding of a module is allowed"),
     ("ledger", "what the linker server has in use"),
+    ("firmware", "what the board's firmware tells: revision, clocks, temperature, …"),
     ("demo ping|pointer|wait|note [N]", "make the demo server call a symbol"),
     ("demo attach|detach|send|flood [IF]", "packets on the demo server's interfaces, which lead back"),
     ("demo release|status", "release who waits inside a module; count calls"),
@@ -225,6 +228,7 @@ pub fn parse<'a>(name: &str, words: impl Iterator<Item = Word<'a>>) -> Result<Co
         "trace" => ("trace", Verb::Trace),
         "tap" => ("tap", Verb::Tap),
         "ledger" => ("ledger", Verb::Ledger),
+        "firmware" => ("firmware", Verb::Firmware),
         "driver" => ("driver", Verb::Driver),
         "caps" => ("caps", Verb::Caps),
         "grant" => ("grant", Verb::Grant),
@@ -253,6 +257,7 @@ enum Verb {
     Trace,
     Tap,
     Ledger,
+    Firmware,
     Driver,
     Caps,
     Grant,
@@ -301,6 +306,7 @@ impl<'a, I: Iterator<Item = Word<'a>>> Rest<I> {
             Verb::Trace => self.trace()?,
             Verb::Tap => self.tap()?,
             Verb::Ledger => Command::Ledger,
+            Verb::Firmware => Command::Firmware,
             Verb::Demo => Command::Demo(self.demo()?),
             Verb::Quit => {
                 let word = self.optional()?.unwrap_or("0");

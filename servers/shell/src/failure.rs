@@ -30,6 +30,12 @@ impl Failure {
         Self { what, name: SymbolName::cut(name), why: Text::format(why), errno }
     }
 
+    /// The reason.
+    #[must_use]
+    pub const fn errno(&self) -> Errno {
+        self.errno
+    }
+
     /// A server's refusal.
     #[must_use]
     pub fn refused(what: &'static str, refusal: &Refusal) -> Self {

@@ -122,7 +122,7 @@ const fn block() -> ThreadBlock {
         served: word(),
         layers_told: word(),
         serving: AtomicU32::new(0),
-        reserved1: AtomicU32::new(0),
+        bears_bus_errors: AtomicU32::new(0),
         reserved2: [const { word() }; 3],
     }
 }

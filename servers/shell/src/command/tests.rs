@@ -102,6 +102,7 @@ fn every_command_of_the_contract_is_understood() {
         ("demo flood 5", Command::Demo(Demo::Flood(5))),
         ("trace dump 5", Command::TraceDump { count: 5 }),
         ("ledger", Command::Ledger),
+        ("firmware", Command::Firmware),
         ("demo ping 7", Command::Demo(Demo::Ping(7))),
         ("demo wait", Command::Demo(Demo::Wait(0))),
         ("demo release", Command::Demo(Demo::Release)),

@@ -8,6 +8,7 @@ mod commands;
 mod driver_modules;
 mod drivers;
 mod faults;
+mod firmware;
 mod gpio;
 mod i2c;
 mod images;
