@@ -128,9 +128,9 @@ driver!(BCM_GPIO: BcmGpio for "brcm,bcm2711-gpio" | "brcm,bcm2835-gpio", Given::
 driver!(BCM_MAILBOX: Mailbox for "brcm,bcm2711-mbox", Given::RegistersAndMemory);
 driver!(BCM_RNG: BcmRng for "brcm,bcm2835-rng", Given::Registers);
 driver!(BCM_RNG200: Rng200 for "brcm,bcm2711-rng200", Given::Registers);
-driver!(BCM_SPI: Spi0 for "brcm,bcm2835-spi", Given::Registers);
+driver!(BCM_SPI: Spi0 for "brcm,bcm2835-spi", Given::RegistersAndInterrupt);
 driver!(BCM_SYSTIMER: SystemTimer for "brcm,bcm2835-system-timer", Given::RegistersAndInterrupt);
-driver!(BSC_I2C: BscI2c for "brcm,bcm2835-i2c", Given::Registers);
+driver!(BSC_I2C: BscI2c for "brcm,bcm2835-i2c", Given::RegistersAndInterrupt);
 driver!(MINI_UART: MiniUart for "brcm,bcm2835-aux-uart", Given::RegistersAndInterrupt);
 driver!(PL011: Pl011 for "arm,pl011", Given::RegistersAndInterrupt);
 driver!(PL031: Pl031 for "arm,pl031", Given::Registers);

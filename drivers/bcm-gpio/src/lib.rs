@@ -11,7 +11,7 @@ extern crate std;
 pub mod register;
 
 use bus_space::Registers;
-use driver_class::gpio::{Edges, Pin, Pins, Use, request};
+use driver_class::gpio::{Edges, Pin, Pins, Use, Watches, request};
 use driver_class::{Answer, Driver, NotThis, Words};
 
 /// Pins of the header.
@@ -23,15 +23,14 @@ const ALL: u32 = (1 << PINS) - 1;
 #[derive(Debug)]
 pub struct BcmGpio<R> {
     registers: R,
-    watched: [Edges; PINS],
-    come: [Edges; PINS],
+    watches: Watches<PINS>,
 }
 
 impl<R: Registers> Driver<R> for BcmGpio<R> {
     /// The device has no identification, and nothing in it may be changed to find out: it is taken as there. Pins stay as
     /// they are, and none of the header's is watched.
     fn probe(registers: R, _clock_hz: u32) -> Result<Self, NotThis> {
-        let mut gpio = Self { registers, watched: [Edges::default(); PINS], come: [Edges::default(); PINS] };
+        let mut gpio = Self { registers, watches: Watches::default() };
         gpio.stop();
         Ok(gpio)
     }
@@ -57,14 +56,8 @@ impl<R: Registers> Driver<R> for BcmGpio<R> {
         let seen = self.registers.read_4(register::EVENTS) & ALL;
         // Forgotten first: an edge that comes after the look at the level raises the interrupt again.
         self.registers.write_4(register::EVENTS, seen);
-        for pin in (0..Self::COUNT).filter(|pin| seen >> pin & 1 == 1) {
-            let high = self.is_high(pin);
-            let (watched, come) = (self.watched[index(pin)], &mut self.come[index(pin)]);
-            let both = watched.rising && watched.falling;
-            come.rising |= if both { high } else { watched.rising };
-            come.falling |= if both { !high } else { watched.falling };
-        }
-        self.settle();
+        let level = self.registers.read_4(register::LEVEL);
+        self.watches.see(seen, |pin| level >> pin & 1 == 1);
         seen != 0
     }
 
@@ -105,15 +98,14 @@ impl<R: Registers> Pins for BcmGpio<R> {
     }
 
     fn watch(&mut self, pin: Pin, edges: Edges) {
-        self.watched[index(pin)] = edges;
+        self.watches.watch(pin, edges);
         self.watch_all();
         self.registers.write_4(register::EVENTS, 1 << pin);
         self.settle();
-        self.come[index(pin)] = Edges::default();
     }
 
     fn take_edges(&mut self, pin: Pin) -> Edges {
-        core::mem::take(&mut self.come[index(pin)])
+        self.watches.take(pin)
     }
 }
 
@@ -127,13 +119,8 @@ impl<R: Registers> BcmGpio<R> {
 
     /// Watches each pin for what it is watched for; pins that are not the header's stay as they are.
     fn watch_all(&self) {
-        let of = |wanted: fn(&Edges) -> bool| {
-            (0..Self::COUNT)
-                .filter(|pin| wanted(&self.watched[index(*pin)]))
-                .fold(0, |all, pin| all | 1 << pin)
-        };
-        let rising = of(|edges| edges.rising);
-        let falling = of(|edges| edges.falling);
+        let rising = self.watches.bits(|edges| edges.rising);
+        let falling = self.watches.bits(|edges| edges.falling);
         for (register, wanted) in [(register::RISING, rising), (register::FALLING, falling)] {
             self.registers.write_4(register, self.registers.read_4(register) & !ALL | wanted);
         }
@@ -150,11 +137,6 @@ impl<R: Registers> BcmGpio<R> {
 fn function_of(pin: Pin) -> (u64, u32) {
     let (register, place) = (pin / register::PINS_PER_FUNCTION, pin % register::PINS_PER_FUNCTION);
     (register::FUNCTION + 4 * u64::from(register), 3 * place)
-}
-
-/// A pin's place in a table; the class has seen that it is one of the device's.
-fn index(pin: Pin) -> usize {
-    usize::try_from(pin).unwrap_or(0) % PINS
 }
 
 #[cfg(test)]

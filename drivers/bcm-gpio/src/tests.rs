@@ -2,15 +2,12 @@
 //!
 //! Method: a model of the registers with a wire at each pin that the test moves.
 
-use std::cell::{RefCell, RefMut};
-
-use bus_space::{BarrierFlags, Registers};
-use driver_class::{Driver, Words};
+use driver_class::Driver;
 use embedded_hal::digital::{InputPin as _, OutputPin as _, StatefulOutputPin as _};
 use hal_clients::Error;
 use hal_clients::gpio::{Edge, Input, Output};
+use register_model::{Served, Shared};
 use strata_protocol::Errno;
-use strata_protocol::driver::Call;
 
 use super::{BcmGpio, register};
 
@@ -22,7 +19,6 @@ struct Model {
     rising: u32,
     falling: u32,
     events: u32,
-    posted: u32,
 }
 
 impl Model {
@@ -45,19 +41,12 @@ impl Model {
     }
 }
 
-#[derive(Default)]
-struct Gpio(RefCell<Model>);
+type Gpio = Shared<Model>;
+type Server<'m> = Served<'m, Model, BcmGpio<&'m Gpio>>;
 
-impl Gpio {
-    fn get(&self) -> RefMut<'_, Model> {
-        self.0.borrow_mut()
-    }
-}
-
-impl Registers for &Gpio {
-    fn read_4(&self, offset: u64) -> u32 {
-        let mut model = self.get();
-        model.posted = 0;
+impl register_model::Model for Model {
+    fn read(&mut self, offset: u64) -> u32 {
+        let model = self;
         match offset {
             0..0x18 => model.functions[usize::try_from(offset / 4).unwrap()],
             register::LEVEL => model.level(),
@@ -68,9 +57,8 @@ impl Registers for &Gpio {
         }
     }
 
-    fn write_4(&self, offset: u64, value: u32) {
-        let mut model = self.get();
-        model.posted += 1;
+    fn write(&mut self, offset: u64, value: u32) {
+        let model = self;
         match offset {
             0..0x18 => model.functions[usize::try_from(offset / 4).unwrap()] = value,
             register::SET => model.latch |= value,
@@ -81,56 +69,45 @@ impl Registers for &Gpio {
             _ => panic!("write of {offset:#x}"),
         }
     }
-
-    fn barrier(&self, _flags: BarrierFlags) {}
-}
-
-struct Server<'a>(&'a RefCell<BcmGpio<&'a Gpio>>);
-
-impl Call for Server<'_> {
-    fn call(&mut self, label: u64, words: &mut Words, length: usize) -> Result<usize, Errno> {
-        self.0.borrow_mut().request(label, words, length)
-    }
 }
 
 #[test]
 fn every_pin_of_the_header_is_driven_and_read_alone() {
     let model = Gpio::default();
-    let driver = RefCell::new(BcmGpio::probe(&model, 0).unwrap());
+    let server = Server::new(&model, 0).unwrap();
     for pin in 0..28 {
-        let mut output = Output::new(Server(&driver), pin, true).unwrap();
+        let mut output = Output::new(&server, pin, true).unwrap();
         assert_eq!(model.get().level(), 1 << pin);
         output.toggle().unwrap();
         assert!(output.is_set_low().unwrap());
         output.set_high().unwrap();
-        let mut input = Input::new(Server(&driver), pin).unwrap();
+        let mut input = Input::new(&server, pin).unwrap();
         assert!(input.is_low().unwrap());
         model.get().wires = 1 << pin;
         assert!(input.is_high().unwrap());
         model.get().wires = 0;
-        let model = model.get();
-        assert_eq!((model.functions, model.posted), ([0; 6], 0));
+        assert_eq!((model.get().functions, model.posted()), ([0; 6], 0));
     }
 }
 
 #[test]
 fn edges_come_by_the_interrupt_and_are_taken_once() {
     let model = Gpio::default();
-    let driver = RefCell::new(BcmGpio::probe(&model, 0).unwrap());
+    let server = Server::new(&model, 0).unwrap();
     for (edge, seen) in
         [(Edge::Rising, [true, false]), (Edge::Falling, [false, true]), (Edge::Any, [true, true])]
     {
-        let mut pin = Input::new(Server(&driver), 17).unwrap();
+        let mut pin = Input::new(&server, 17).unwrap();
         pin.watch(edge).unwrap();
         for (wires, seen) in [1 << 17, 0].into_iter().zip(seen) {
             model.get().move_wires(wires);
-            assert_eq!(driver.borrow_mut().interrupt(), seen);
+            assert_eq!(server.driver.borrow_mut().interrupt(), seen);
             assert_eq!((pin.take_edge(), pin.take_edge()), (Ok(seen), Ok(false)));
         }
     }
-    driver.borrow_mut().stop();
+    server.driver.borrow_mut().stop();
     model.get().move_wires(1 << 17);
-    assert!(!driver.borrow_mut().interrupt());
+    assert!(!server.driver.borrow_mut().interrupt());
 }
 
 #[test]
@@ -142,14 +119,14 @@ fn what_leads_elsewhere_is_left_alone() {
     // Pins 14 and 15 are the UART's, 3 a bus's.
     model.get().functions = [0o4000, 0o440000, 0, 0, 0, 0];
     let functions = model.get().functions;
-    let driver = RefCell::new(BcmGpio::probe(&model, 0).unwrap());
+    let server = Server::new(&model, 0).unwrap();
     for pin in [3, 14, 15] {
-        assert_eq!(Output::new(Server(&driver), pin, true).err(), Some(Error::Refused(Errno::EBUSY)));
-        assert_eq!(Input::new(Server(&driver), pin).err(), Some(Error::Refused(Errno::EBUSY)));
+        assert_eq!(Output::new(&server, pin, true).err(), Some(Error::Refused(Errno::EBUSY)));
+        assert_eq!(Input::new(&server, pin).err(), Some(Error::Refused(Errno::EBUSY)));
     }
-    assert_eq!(Input::new(Server(&driver), 28).err(), Some(Error::Refused(Errno::ERANGE)));
-    Input::new(Server(&driver), 5).unwrap().watch(Edge::Any).unwrap();
-    driver.borrow_mut().stop();
+    assert_eq!(Input::new(&server, 28).err(), Some(Error::Refused(Errno::ERANGE)));
+    Input::new(&server, 5).unwrap().watch(Edge::Any).unwrap();
+    server.driver.borrow_mut().stop();
     let model = model.get();
     assert_eq!((model.functions, model.rising, model.falling, model.latch), (functions, rising, falling, 0));
 }

@@ -17,6 +17,12 @@ pub const CONTROL_IDLES_HIGH: u32 = 1 << 3;
 pub const CONTROL_CLEAR: u32 = 3 << 4;
 /// CS.TA: the chip is selected and bytes go.
 pub const CONTROL_ACTIVE: u32 = 1 << 7;
+/// CS.INTD: interrupts while everything has been sent.
+pub const CONTROL_INTERRUPT_DONE: u32 = 1 << 9;
+/// CS.INTR: interrupts while bytes that came back are to be fetched.
+pub const CONTROL_INTERRUPT_READ: u32 = 1 << 10;
+/// Both.
+pub const CONTROL_INTERRUPTS: u32 = CONTROL_INTERRUPT_DONE | CONTROL_INTERRUPT_READ;
 /// CS.DONE: everything has been sent.
 pub const STATUS_DONE: u32 = 1 << 16;
 /// CS.RXD: a byte has come back.

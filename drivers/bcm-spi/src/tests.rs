@@ -3,19 +3,20 @@
 //! Method: a model of the controller with FIFOs of 16 bytes that moves a byte every few looks, and a chip that answers
 //! each byte with its complement. The last test puts clients of `embedded-hal` on top.
 
-use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
 use std::vec::Vec;
 
 use bus_space::{BarrierFlags, Registers};
 use driver_class::serial::Stuck;
 use driver_class::spi::SpiController;
-use driver_class::{Driver, NotThis, Words};
+use driver_class::{Driver, NotThis};
 use embedded_hal::spi::{MODE_0, MODE_3, Operation, SpiBus as _, SpiDevice as _};
-use hal_clients::spi::{SpiBus, SpiDevice};
+use hal_clients::executor;
+use hal_clients::spi::{SpiBus, SpiDevice, WaitingSpiBus, WaitingSpiDevice};
+use register_model::{Model as _, Served, Shared};
 use strata_protocol::Errno;
 use strata_protocol::driver::Call;
-use strata_protocol::driver::spi::{Select, Settings};
+use strata_protocol::driver::spi::{LATER, Select, Settings, TRANSFER};
 
 use super::{Spi0, divider, register};
 
@@ -34,30 +35,19 @@ struct Model {
     seen: Vec<(u32, Vec<u8>)>,
 }
 
-#[derive(Default)]
-struct Spi(RefCell<Model>);
+type Spi = Shared<Model>;
+type Server<'m> = Served<'m, Model, Spi0<&'m Spi>>;
 
-impl Spi {
-    fn get(&self) -> RefMut<'_, Model> {
-        self.0.borrow_mut()
-    }
-}
-
-impl Registers for &Spi {
-    fn read_4(&self, offset: u64) -> u32 {
-        let mut model = self.get();
+impl register_model::Model for Model {
+    fn read(&mut self, offset: u64) -> u32 {
+        let model = self;
         match offset {
             register::CONTROL => {
                 model.looks += 1;
-                let active = model.control & register::CONTROL_ACTIVE != 0;
-                let moves = active && !model.dead && model.looks.is_multiple_of(LOOKS_PER_BYTE);
-                if moves
-                    && model.back.len() < FIFO_SIZE
-                    && let Some(byte) = model.out.pop_front()
-                {
-                    model.back.push_back(!byte);
-                    model.seen.last_mut().expect("a selection").1.push(byte);
+                if model.looks.is_multiple_of(LOOKS_PER_BYTE) {
+                    model.step();
                 }
+                let active = model.control & register::CONTROL_ACTIVE != 0;
                 let mut status = model.control;
                 for (bit, is_set) in [
                     (register::STATUS_DONE, active && model.out.is_empty() && !model.dead),
@@ -74,8 +64,8 @@ impl Registers for &Spi {
         }
     }
 
-    fn write_4(&self, offset: u64, value: u32) {
-        let mut model = self.get();
+    fn write(&mut self, offset: u64, value: u32) {
+        let model = self;
         match offset {
             register::CONTROL => {
                 if value & register::CONTROL_CLEAR != 0 {
@@ -96,7 +86,24 @@ impl Registers for &Spi {
         }
     }
 
-    fn barrier(&self, _flags: BarrierFlags) {}
+    /// A byte goes each way, if one is there and there is room.
+    fn step(&mut self) {
+        let moves = self.control & register::CONTROL_ACTIVE != 0 && !self.dead;
+        if moves
+            && self.back.len() < FIFO_SIZE
+            && let Some(byte) = self.out.pop_front()
+        {
+            self.back.push_back(!byte);
+            self.seen.last_mut().expect("a selection").1.push(byte);
+        }
+    }
+
+    /// Whether the interrupt is raised now (BCM2835 ARM Peripherals, 10.5, CS: INTR, INTD).
+    fn raises(&self) -> bool {
+        let done = self.control & register::CONTROL_ACTIVE != 0 && self.out.is_empty();
+        self.control & register::CONTROL_INTERRUPT_DONE != 0 && done
+            || self.control & register::CONTROL_INTERRUPT_READ != 0 && self.back.len() >= 12
+    }
 }
 
 const CHIP: Settings = Settings { select: Select::Chip1, idles_high: true, second_edge: true, hz: 1_000_000 };
@@ -147,19 +154,15 @@ fn a_controller_that_stands_still_is_an_error_and_lets_the_chip_go() {
     assert_eq!(Spi0::probe(Nothing, 1).err(), Some(NotThis(0)));
 }
 
-struct Server<'a>(Spi0<&'a Spi>);
-
-impl Call for Server<'_> {
-    fn call(&mut self, label: u64, words: &mut Words, length: usize) -> Result<usize, Errno> {
-        self.0.request(label, words, length)
-    }
+fn server(model: &Spi) -> Server<'_> {
+    Served::new(model, 250_000_000).unwrap()
 }
 
 #[test]
 fn clients_of_embedded_hal_reach_the_chip() {
     let model = Spi::default();
-    let server = || Server(Spi0::probe(&model, 250_000_000).unwrap());
-    let mut device = SpiDevice::new(server(), Select::Chip0, MODE_3, 1_000_000).unwrap();
+    let server = server(&model);
+    let mut device = SpiDevice::new(&server, Select::Chip0, MODE_3, 1_000_000).unwrap();
     let (mut read, mut both, mut place) = ([0; 2], [0; 3], [9, 8]);
     let mut operations = [
         Operation::Write(&[1, 2]),
@@ -177,10 +180,10 @@ fn clients_of_embedded_hal_reach_the_chip() {
     assert!(device.write(&[0; 1000]).is_err());
     assert!(device.transaction(&mut [Operation::Write(&[1]), Operation::DelayNs(5)]).is_err());
     assert!(model.get().seen.is_empty());
-    assert!(SpiDevice::new(server(), Select::Nobody, MODE_0, 1).is_err());
+    assert!(SpiDevice::new(&server, Select::Nobody, MODE_0, 1).is_err());
 
     // A bus has no selection to hold: any length goes, in pieces.
-    let mut bus = SpiBus::new(server(), MODE_0, 1_000_000);
+    let mut bus = SpiBus::new(&server, MODE_0, 1_000_000);
     let mut bytes = [0x55; 2000];
     bus.transfer_in_place(&mut bytes).unwrap();
     assert_eq!(bytes, [0xaa; 2000]);
@@ -189,4 +192,44 @@ fn clients_of_embedded_hal_reach_the_chip() {
     assert_eq!(four, [!1, 0, 0, 0]);
     bus.flush().unwrap();
     assert!(model.get().seen.iter().all(|(control, _)| *control == 0b0011));
+}
+
+#[test]
+fn transfers_that_are_begun_go_the_same_way_by_interrupts() {
+    use embedded_hal_async::spi::{SpiBus as _, SpiDevice as _};
+    let model = Spi::default();
+    let served = server(&model);
+    for length in 0..100_u8 {
+        let chip = SpiDevice::new(&served, Select::Chip1, MODE_3, 1_000_000).unwrap();
+        let mut chip = WaitingSpiDevice::new(chip, served.listener());
+        let sent: Vec<u8> = (0..length).collect();
+        let mut bytes = sent.clone();
+        executor::block_on(chip.transfer_in_place(&mut bytes), served.listener()).unwrap();
+        assert_eq!(bytes, sent.iter().map(|byte| !byte).collect::<Vec<_>>());
+        // The interrupts' bits lie above those of the selection.
+        assert_eq!(model.get().seen.pop(), Some((0b1101, sent)));
+        assert!(model.get().seen.is_empty() && !model.get().raises());
+    }
+    let mut bus = WaitingSpiBus::new(SpiBus::new(&served, MODE_0, 1_000_000), served.listener());
+    let (mut long, mut back) = ([0x0f; 2000], [0; 3]);
+    executor::block_on(bus.transfer_in_place(&mut long), served.listener()).unwrap();
+    executor::block_on(bus.transfer(&mut back, &[1]), served.listener()).unwrap();
+    assert_eq!((long, back), ([0xf0; 2000], [!1, 0, 0]));
+}
+
+#[test]
+fn while_a_transfer_is_under_way_the_controller_is_taken() {
+    let model = Spi::default();
+    let served = server(&model);
+    let ask = |label| {
+        let mut words = [0; strata_protocol::message::WORDS_MAX];
+        let length = CHIP.encode(&[1, 2, 3], &mut words).unwrap();
+        (&served).call(label, &mut words, length)
+    };
+    assert_eq!((ask(LATER.result), ask(LATER.begin)), (Err(Errno::ENOENT), Ok(0)));
+    let taken = Err(Errno::EBUSY);
+    assert_eq!((ask(TRANSFER), ask(LATER.begin), ask(LATER.result)), (taken, taken, taken));
+    assert_eq!((ask(LATER.abort), ask(LATER.result)), (Ok(0), Err(Errno::ENOENT)));
+    assert_eq!(model.get().control & register::CONTROL_ACTIVE, 0);
+    assert_eq!(ask(TRANSFER), Ok(1));
 }

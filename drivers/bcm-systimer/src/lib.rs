@@ -32,8 +32,8 @@ pub mod register {
 
 /// How far ahead of the counter the comparator is set at first, in microseconds; it is doubled until that is enough.
 const LEAD_US: u64 = 4;
-/// The farthest that it is set ahead: half of what the comparator tells apart. Later times take several steps.
-pub const AHEAD_MAX_US: u64 = 1 << 31;
+/// A lead that is enough unless the counter is no clock.
+const LEAD_MAX_US: u64 = 1 << 20;
 /// Looks at the counter that find the same before it is taken to stand still: many microseconds' worth.
 pub const LOOKS_MAX: u32 = 100_000;
 
@@ -108,19 +108,19 @@ impl<R: Registers> TimeSource for SystemTimer<R> {
 }
 
 impl<R: Registers> SystemTimer<R> {
-    /// Sets the comparator to the next alarm. One whose time has come is a little ahead of the counter: every alarm comes by
-    /// the interrupt.
+    /// Sets the comparator to the next alarm. For one whose time has come that is a little ahead of the counter: every alarm
+    /// comes by the interrupt. One that is hours ahead matches every 71 minutes, and is nobody's until its time.
     fn set_comparator(&self) {
         let Some(next) = self.alarms.earliest() else { return };
         let mut lead = LEAD_US;
         loop {
             let now = self.now();
-            let at = next.clamp(now + lead, now + AHEAD_MAX_US);
+            let at = next.max(now + lead);
             // The comparator has the low half.
             let [b0, b1, b2, b3, ..] = at.to_le_bytes();
             self.registers.write_4(register::COMPARE_1, u32::from_le_bytes([b0, b1, b2, b3]));
             self.settle();
-            if self.now() < at || lead >= AHEAD_MAX_US {
+            if self.now() < at || lead >= LEAD_MAX_US {
                 return;
             }
             lead *= 2;

@@ -15,6 +15,14 @@ pub const DIVIDER: u64 = 0x14;
 
 /// C.I2CEN: the controller is on.
 pub const CONTROL_ON: u32 = 1 << 15;
+/// C.INTR: interrupts while bytes that have arrived are to be fetched.
+pub const CONTROL_INTERRUPT_READ: u32 = 1 << 10;
+/// C.INTT: interrupts while there is room for bytes to write.
+pub const CONTROL_INTERRUPT_WRITE: u32 = 1 << 9;
+/// C.INTD: interrupts when the transfer has ended.
+pub const CONTROL_INTERRUPT_DONE: u32 = 1 << 8;
+/// All three.
+pub const CONTROL_INTERRUPTS: u32 = CONTROL_INTERRUPT_READ | CONTROL_INTERRUPT_WRITE | CONTROL_INTERRUPT_DONE;
 /// C.ST: starts a transfer.
 pub const CONTROL_START: u32 = 1 << 7;
 /// C.CLEAR: empties the FIFO.

@@ -19,6 +19,20 @@ pub trait SerialPort {
     fn take(&mut self) -> Option<u8>;
 }
 
+/// Looks at a transmitter that stays full before a byte is given up.
+pub const TRANSMIT_POLLS_MAX: u32 = 1_000_000;
+
+/// Sends bytes one by one, each once there is room for it.
+pub fn send(bytes: &[u8], has_room: impl Fn() -> bool, put: impl Fn(u8)) -> Result<(), Stuck> {
+    for byte in bytes {
+        if !(0..TRANSMIT_POLLS_MAX).any(|_| has_room()) {
+            return Err(Stuck);
+        }
+        put(*byte);
+    }
+    Ok(())
+}
+
 /// Bytes that wait to be taken. More are dropped and counted.
 pub const RECEIVED_MAX: usize = 1024;
 

@@ -10,13 +10,11 @@ extern crate std;
 pub mod register;
 
 use bus_space::Registers;
-use driver_class::serial::{Received, SerialPort, Stuck, request};
+use driver_class::serial::{Received, SerialPort, Stuck, request, send};
 use driver_class::{Answer, Driver, NotThis, Words};
 
 /// Bits a second.
 pub const BAUD: u32 = 115_200;
-/// Looks at the status before a byte that does not go out is given up.
-pub const TRANSMIT_POLLS_MAX: u32 = 1_000_000;
 
 /// A mini-UART that is on, with its receive interrupt.
 #[derive(Debug)]
@@ -77,13 +75,9 @@ impl<R: Registers> Driver<R> for MiniUart<R> {
 
 impl<R: Registers> SerialPort for MiniUart<R> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Stuck> {
-        for byte in bytes {
-            let room = |_| self.registers.read_4(register::LINE_STATUS) & register::STATUS_HAS_ROOM != 0;
-            if !(0..TRANSMIT_POLLS_MAX).any(room) {
-                return Err(Stuck);
-            }
-            self.registers.write_4(register::DATA, u32::from(*byte));
-        }
+        let r = &self.registers;
+        let has_room = || r.read_4(register::LINE_STATUS) & register::STATUS_HAS_ROOM != 0;
+        send(bytes, has_room, |byte| r.write_4(register::DATA, byte.into()))?;
         self.settle();
         Ok(())
     }
@@ -107,7 +101,7 @@ mod tests {
     use std::vec::Vec;
 
     use bus_space::{BarrierFlags, Registers};
-    use driver_class::serial::{SerialPort, Stuck};
+    use driver_class::serial::{SerialPort, Stuck, TRANSMIT_POLLS_MAX};
     use driver_class::{Driver, NotThis};
 
     use super::{MiniUart, register};
@@ -194,7 +188,7 @@ mod tests {
         assert_eq!(MiniUart::probe(&mock(false), 1).err(), Some(NotThis(6)));
         let mock = mock(true);
         let mut uart = MiniUart::probe(&mock, 0).unwrap();
-        mock.full_for.set(super::TRANSMIT_POLLS_MAX);
+        mock.full_for.set(TRANSMIT_POLLS_MAX);
         assert_eq!(uart.write(b"x"), Err(Stuck));
     }
 }

@@ -14,11 +14,8 @@ extern crate std;
 pub mod register;
 
 use bus_space::Registers;
-use driver_class::serial::{Received, SerialPort, Stuck, request};
+use driver_class::serial::{Received, SerialPort, Stuck, request, send};
 use driver_class::{Answer, Driver, NotThis, Words};
-
-/// Reads of the flag register before a byte that does not go out is given up.
-pub const TRANSMIT_POLLS_MAX: u32 = 1_000_000;
 
 /// A PL011 that has been identified and set up: FIFOs on, receive interrupts on.
 #[derive(Debug)]
@@ -78,16 +75,9 @@ impl<R: Registers> Driver<R> for Pl011<R> {
 
 impl<R: Registers> SerialPort for Pl011<R> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Stuck> {
-        for byte in bytes {
-            let mut polls = 0;
-            while self.registers.read_4(register::FLAGS) & register::FLAG_TRANSMIT_FULL != 0 {
-                polls += 1;
-                if polls == TRANSMIT_POLLS_MAX {
-                    return Err(Stuck);
-                }
-            }
-            self.registers.write_4(register::DATA, u32::from(*byte));
-        }
+        let r = &self.registers;
+        let has_room = || r.read_4(register::FLAGS) & register::FLAG_TRANSMIT_FULL == 0;
+        send(bytes, has_room, |byte| r.write_4(register::DATA, byte.into()))?;
         self.settle();
         Ok(())
     }

@@ -6,9 +6,9 @@ use std::vec::Vec;
 
 use bus_space::{BarrierFlags, Registers};
 
-use driver_class::serial::RECEIVED_MAX;
+use driver_class::serial::{RECEIVED_MAX, TRANSMIT_POLLS_MAX};
 
-use super::{Driver, NotThis, Pl011, SerialPort, Stuck, TRANSMIT_POLLS_MAX, register};
+use super::{Driver, NotThis, Pl011, SerialPort, Stuck, register};
 
 /// A PL011 that answers as QEMU's does and keeps what it is sent.
 #[derive(Default)]

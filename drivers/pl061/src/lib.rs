@@ -10,7 +10,7 @@ extern crate std;
 pub mod register;
 
 use bus_space::Registers;
-use driver_class::gpio::{Edges, Pin, Pins, Use, request};
+use driver_class::gpio::{Edges, Pin, Pins, Use, Watches, request};
 use driver_class::{Answer, Driver, NotThis, Words};
 
 /// Pins of the device.
@@ -20,10 +20,7 @@ const PINS: usize = 8;
 #[derive(Debug)]
 pub struct Pl061<R> {
     registers: R,
-    /// What each pin is watched for.
-    watched: [Edges; PINS],
-    /// What has come at each pin and has not been taken.
-    come: [Edges; PINS],
+    watches: Watches<PINS>,
 }
 
 impl<R: Registers> Driver<R> for Pl061<R> {
@@ -34,7 +31,7 @@ impl<R: Registers> Driver<R> for Pl061<R> {
         if id & register::ID_PART_MASK != register::ID_PART {
             return Err(NotThis(id));
         }
-        let mut pins = Self { registers, watched: [Edges::default(); PINS], come: [Edges::default(); PINS] };
+        let mut pins = Self { registers, watches: Watches::default() };
         pins.stop();
         pins.registers.write_4(register::SENSE, 0);
         pins.settle();
@@ -60,13 +57,8 @@ impl<R: Registers> Driver<R> for Pl061<R> {
         let raised = self.registers.read_4(register::INTERRUPT_STATUS) & 0xff;
         // Forgotten first: an edge that comes after the look at the level raises the interrupt again.
         self.registers.write_4(register::INTERRUPT_CLEAR, raised);
-        for pin in (0..Self::COUNT).filter(|pin| raised >> pin & 1 == 1) {
-            let high = self.is_high(pin);
-            let (watched, come) = (self.watched[index(pin)], &mut self.come[index(pin)]);
-            let both = watched.rising && watched.falling;
-            come.rising |= if both { high } else { watched.rising };
-            come.falling |= if both { !high } else { watched.falling };
-        }
+        let registers = &self.registers;
+        self.watches.see(raised, |pin| registers.read_4(data_of(pin)) != 0);
         self.settle();
         raised != 0
     }
@@ -110,18 +102,17 @@ impl<R: Registers> Pins for Pl061<R> {
     }
 
     fn watch(&mut self, pin: Pin, edges: Edges) {
-        self.watched[index(pin)] = Edges::default();
+        self.watches.watch(pin, Edges::default());
         self.unmask();
         self.change(register::BOTH_EDGES, pin, edges.rising && edges.falling);
         self.change(register::EVENT, pin, edges.rising);
         self.registers.write_4(register::INTERRUPT_CLEAR, 1 << pin);
-        self.watched[index(pin)] = edges;
-        self.come[index(pin)] = Edges::default();
+        self.watches.watch(pin, edges);
         self.unmask();
     }
 
     fn take_edges(&mut self, pin: Pin) -> Edges {
-        core::mem::take(&mut self.come[index(pin)])
+        self.watches.take(pin)
     }
 }
 
@@ -136,8 +127,7 @@ impl<R: Registers> Pl061<R> {
     }
 
     fn unmask(&self) {
-        let watched = |pin: &Pin| self.watched[index(*pin)] != Edges::default();
-        let mask = (0..Self::COUNT).filter(watched).fold(0, |mask, pin| mask | 1 << pin);
+        let mask = self.watches.bits(|edges| *edges != Edges::default());
         self.registers.write_4(register::INTERRUPT_MASK, mask);
         self.settle();
     }
@@ -151,11 +141,6 @@ impl<R: Registers> Pl061<R> {
 /// The data register of one pin.
 fn data_of(pin: Pin) -> u64 {
     register::DATA + (4 << pin)
-}
-
-/// A pin's place in a table; the class has seen that it is one of the device's.
-fn index(pin: Pin) -> usize {
-    usize::try_from(pin).unwrap_or(0) % PINS
 }
 
 #[cfg(test)]

@@ -2,14 +2,14 @@
 //!
 //! Method: a model of the registers with a wire at each pin that the test moves.
 
-use std::cell::{RefCell, RefMut};
 use std::collections::BTreeMap;
 
 use bus_space::{BarrierFlags, Registers};
-use driver_class::{Driver, NotThis, Words};
+use driver_class::{Driver, NotThis};
 use embedded_hal::digital::{InputPin as _, OutputPin as _, StatefulOutputPin as _};
 use hal_clients::Error;
 use hal_clients::gpio::{Edge, Input, Output};
+use register_model::{Served, Shared};
 use strata_protocol::Errno;
 use strata_protocol::driver::{Call, gpio};
 use strata_protocol::message::WORDS_MAX;
@@ -23,7 +23,6 @@ struct Model {
     wires: u32,
     driven: u32,
     raised: u32,
-    posted: u32,
 }
 
 impl Model {
@@ -45,19 +44,12 @@ impl Model {
     }
 }
 
-#[derive(Default)]
-struct Gpio(RefCell<Model>);
+type Gpio = Shared<Model>;
+type Server<'m> = Served<'m, Model, Pl061<&'m Gpio>>;
 
-impl Gpio {
-    fn get(&self) -> RefMut<'_, Model> {
-        self.0.borrow_mut()
-    }
-}
-
-impl Registers for &Gpio {
-    fn read_4(&self, offset: u64) -> u32 {
-        let mut model = self.get();
-        model.posted = 0;
+impl register_model::Model for Model {
+    fn read(&mut self, offset: u64) -> u32 {
+        let model = self;
         match offset {
             0..0x400 => model.level() & u32::try_from(offset >> 2).unwrap(),
             register::INTERRUPT_STATUS => model.raised & model.word(register::INTERRUPT_MASK),
@@ -66,9 +58,8 @@ impl Registers for &Gpio {
         }
     }
 
-    fn write_4(&self, offset: u64, value: u32) {
-        let mut model = self.get();
-        model.posted += 1;
+    fn write(&mut self, offset: u64, value: u32) {
+        let model = self;
         match offset {
             0..0x400 => {
                 let mask = u32::try_from(offset >> 2).unwrap() & model.word(register::DIRECTION);
@@ -80,27 +71,17 @@ impl Registers for &Gpio {
             }
         }
     }
-
-    fn barrier(&self, _flags: BarrierFlags) {}
-}
-
-struct Server<'a>(&'a RefCell<Pl061<&'a Gpio>>);
-
-impl Call for Server<'_> {
-    fn call(&mut self, label: u64, words: &mut Words, length: usize) -> Result<usize, Errno> {
-        self.0.borrow_mut().request(label, words, length)
-    }
 }
 
 #[test]
 fn pins_are_driven_and_read_one_by_one() {
     let model = Gpio::default();
-    let driver = RefCell::new(Pl061::probe(&model, 0).unwrap());
-    let mut third = Output::new(Server(&driver), 3, true).unwrap();
-    let mut fourth = Output::new(Server(&driver), 4, false).unwrap();
-    let mut fifth = Input::new(Server(&driver), 5).unwrap();
+    let server = Server::new(&model, 0).unwrap();
+    let mut third = Output::new(&server, 3, true).unwrap();
+    let mut fourth = Output::new(&server, 4, false).unwrap();
+    let mut fifth = Input::new(&server, 5).unwrap();
     assert_eq!(model.get().level(), 1 << 3);
-    assert_eq!(model.get().posted, 0);
+    assert_eq!(model.posted(), 0);
     third.toggle().unwrap();
     fourth.set_high().unwrap();
     assert_eq!(model.get().level(), 1 << 4);
@@ -108,49 +89,49 @@ fn pins_are_driven_and_read_one_by_one() {
     assert!(fifth.is_low().unwrap());
     model.get().move_wires(1 << 5);
     assert!(fifth.is_high().unwrap());
-    assert_eq!(model.get().posted, 0);
+    assert_eq!(model.posted(), 0);
 }
 
 #[test]
 fn edges_come_by_the_interrupt_and_are_taken_once() {
     let model = Gpio::default();
-    let driver = RefCell::new(Pl061::probe(&model, 0).unwrap());
+    let server = Server::new(&model, 0).unwrap();
     for (edge, wires, seen) in [
         (Edge::Rising, [1, 0], [true, false]),
         (Edge::Falling, [1, 0], [false, true]),
         (Edge::Any, [1, 0], [true, true]),
     ] {
         model.get().move_wires(0);
-        let mut pin = Input::new(Server(&driver), 0).unwrap();
+        let mut pin = Input::new(&server, 0).unwrap();
         pin.watch(edge).unwrap();
         assert_eq!(pin.take_edge(), Ok(false));
         for (wires, seen) in wires.into_iter().zip(seen) {
             model.get().move_wires(wires);
-            assert_eq!(driver.borrow_mut().interrupt(), seen, "{edge:?} {wires}");
+            assert_eq!(server.driver.borrow_mut().interrupt(), seen, "{edge:?} {wires}");
             assert_eq!(pin.take_edge(), Ok(seen), "{edge:?} {wires}");
             assert_eq!(pin.take_edge(), Ok(false));
-            assert!(!driver.borrow_mut().interrupt());
+            assert!(!server.driver.borrow_mut().interrupt());
         }
     }
     // What came before a watch belongs to nobody, and a driver that has left hears nothing.
-    let mut pin = Input::new(Server(&driver), 0).unwrap();
+    let mut pin = Input::new(&server, 0).unwrap();
     pin.watch(Edge::Any).unwrap();
     model.get().move_wires(1);
     pin.watch(Edge::Any).unwrap();
-    assert!(!driver.borrow_mut().interrupt());
-    driver.borrow_mut().stop();
+    assert!(!server.driver.borrow_mut().interrupt());
+    server.driver.borrow_mut().stop();
     model.get().move_wires(0);
-    assert!(!driver.borrow_mut().interrupt());
+    assert!(!server.driver.borrow_mut().interrupt());
 }
 
 #[test]
 fn what_makes_no_sense_is_refused() {
     let model = Gpio::default();
-    let driver = RefCell::new(Pl061::probe(&model, 0).unwrap());
+    let server = Server::new(&model, 0).unwrap();
     model.get().words.insert(register::ALTERNATE, 1 << 7);
-    assert_eq!(Input::new(Server(&driver), 8).err(), Some(Error::Refused(Errno::ERANGE)));
-    assert_eq!(Input::new(Server(&driver), 7).err(), Some(Error::Refused(Errno::EBUSY)));
-    let mut server = Server(&driver);
+    assert_eq!(Input::new(&server, 8).err(), Some(Error::Refused(Errno::ERANGE)));
+    assert_eq!(Input::new(&server, 7).err(), Some(Error::Refused(Errno::EBUSY)));
+    let mut server = &server;
     let mut call = |label, pin, operand, length| {
         let mut words = [0; WORDS_MAX];
         (words[0], words[1]) = (pin, operand);

@@ -16,6 +16,7 @@ pub mod executor;
 pub mod firmware;
 pub mod gpio;
 pub mod i2c;
+mod pending;
 pub mod random;
 pub mod serial;
 pub mod spi;

@@ -139,6 +139,7 @@ mod tests {
             assert!(port.come < port.sent, "waits for what nobody has sent");
             port.come = (port.come + 2).min(port.sent);
         }
+        fn stir(&mut self) {}
     }
 
     #[test]

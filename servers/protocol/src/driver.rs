@@ -30,6 +30,24 @@ pub trait Arrivals {
 
     /// Waits until it has since the last time.
     fn wait(&mut self);
+
+    /// Has everybody who listens to the same signal look again, as if it had come: what one of them has done lets others go
+    /// on.
+    fn stir(&mut self);
+}
+
+/// The labels of a request that may take long, and is answered before it is carried out.
+///
+/// `begin` has the words of the class's request for a transfer, and an answer of none. The server signals its client at the end. `result` → the answer that the transfer would have had; EBUSY before its end, ENOENT
+/// where none has begun. `abort` ends it, or forgets its result. Until one of the two, everybody's transfers are EBUSY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Later {
+    /// Begins a transfer.
+    pub begin: u64,
+    /// Takes its result.
+    pub result: u64,
+    /// Gives it up.
+    pub abort: u64,
 }
 
 /// Read a register: width in bytes, offset → value, status. Status is 0, or the errno number of a bus error that a

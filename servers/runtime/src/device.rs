@@ -85,6 +85,10 @@ impl Arrivals for Listener<'_> {
             self.take_arrival();
         }
     }
+
+    fn stir(&mut self) {
+        self.signal.count.update(|count| count + 1);
+    }
 }
 
 /// The timer server, as one thread reaches it.

@@ -29,4 +29,5 @@ mod stress;
 mod time;
 mod trust;
 mod unload;
+mod waiting;
 mod walls;
