@@ -145,4 +145,6 @@ pub(crate) fn check(files: &Files, board: &Board) -> Result<()> {
 }
 
 #[cfg(test)]
+mod over_spi;
+#[cfg(test)]
 mod tests;
