@@ -10,4 +10,4 @@ pub mod insn;
 pub mod reloc;
 
 pub use insn::{Branch, BranchKind, BranchPair, NOP};
-pub use reloc::{RelocError, RelocKind, apply};
+pub use reloc::{Field, RelocError, RelocKind, Traits, apply};

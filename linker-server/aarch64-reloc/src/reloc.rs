@@ -12,41 +12,42 @@ use crate::insn::{adr_immediate, fits_signed, low32};
 
 /// A relocation type that the linker applies. Everything else is refused where the module is parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
 pub enum RelocKind {
     /// `R_AARCH64_ABS64`: 64 bits of the address.
-    Abs64,
+    Abs64 = place_of(257),
     /// `R_AARCH64_ABS32`: 32 bits of the address, which must fit as a signed or an unsigned number.
-    Abs32,
+    Abs32 = place_of(258),
     /// `R_AARCH64_PREL64`: 64 bits of the distance.
-    Prel64,
+    Prel64 = place_of(260),
     /// `R_AARCH64_PREL32`: 32 bits of the distance.
-    Prel32,
+    Prel32 = place_of(261),
     /// `R_AARCH64_ADR_PREL_LO21`: the distance in an `ADR`.
-    AdrPrelLo21,
+    AdrPrelLo21 = place_of(274),
     /// `R_AARCH64_ADR_PREL_PG_HI21`: the distance in pages in an `ADRP`.
-    AdrPrelPgHi21,
+    AdrPrelPgHi21 = place_of(275),
     /// `R_AARCH64_ADR_PREL_PG_HI21_NC`: the same without an overflow check.
-    AdrPrelPgHi21Nc,
+    AdrPrelPgHi21Nc = place_of(276),
     /// `R_AARCH64_ADD_ABS_LO12_NC`: the offset in its page in an `ADD` (immediate).
-    AddAbsLo12Nc,
+    AddAbsLo12Nc = place_of(277),
     /// `R_AARCH64_LDST8_ABS_LO12_NC`: the offset in its page in a load or store of one byte.
-    Ldst8AbsLo12Nc,
+    Ldst8AbsLo12Nc = place_of(278),
     /// `R_AARCH64_LDST16_ABS_LO12_NC`: the same for two bytes.
-    Ldst16AbsLo12Nc,
+    Ldst16AbsLo12Nc = place_of(284),
     /// `R_AARCH64_LDST32_ABS_LO12_NC`: the same for four bytes.
-    Ldst32AbsLo12Nc,
+    Ldst32AbsLo12Nc = place_of(285),
     /// `R_AARCH64_LDST64_ABS_LO12_NC`: the same for eight bytes.
-    Ldst64AbsLo12Nc,
+    Ldst64AbsLo12Nc = place_of(286),
     /// `R_AARCH64_LDST128_ABS_LO12_NC`: the same for sixteen bytes.
-    Ldst128AbsLo12Nc,
+    Ldst128AbsLo12Nc = place_of(299),
     /// `R_AARCH64_TSTBR14`: the distance in a `TBZ` or `TBNZ`.
-    Tstbr14,
+    Tstbr14 = place_of(279),
     /// `R_AARCH64_CONDBR19`: the distance in a `B.cond`, `CBZ` or `CBNZ`.
-    Condbr19,
+    Condbr19 = place_of(280),
     /// `R_AARCH64_JUMP26`: the distance in a `B`.
-    Jump26,
+    Jump26 = place_of(282),
     /// `R_AARCH64_CALL26`: the distance in a `BL`.
-    Call26,
+    Call26 = place_of(283),
 }
 
 /// Why a relocation was not applied. Nothing was written.
@@ -62,6 +63,15 @@ pub enum RelocError {
     WrongInstruction(RelocKind, u64),
     /// The bytes given for this place end inside the field.
     Truncated(RelocKind, u64),
+}
+
+/// What a place holds after relocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// The instruction, or 32 bits of data.
+    Word(u32),
+    /// 64 bits of data.
+    Double(u64),
 }
 
 impl RelocKind {
@@ -90,36 +100,21 @@ impl RelocKind {
     #[must_use]
     #[inline]
     pub const fn from_elf(number: u32) -> Option<Self> {
-        let place = number.wrapping_sub(ELF_FIRST) as usize;
-        if place < BY_ELF.len() { BY_ELF[place] } else { None }
+        match Traits::from_elf(number) {
+            Some(traits) if traits.exists() => Some(traits.kind),
+            _ => None,
+        }
     }
 
     /// The ELF relocation number.
     #[must_use]
     pub const fn elf(self) -> u32 {
-        match self {
-            Self::Abs64 => 257,
-            Self::Abs32 => 258,
-            Self::Prel64 => 260,
-            Self::Prel32 => 261,
-            Self::AdrPrelLo21 => 274,
-            Self::AdrPrelPgHi21 => 275,
-            Self::AdrPrelPgHi21Nc => 276,
-            Self::AddAbsLo12Nc => 277,
-            Self::Ldst8AbsLo12Nc => 278,
-            Self::Tstbr14 => 279,
-            Self::Condbr19 => 280,
-            Self::Jump26 => 282,
-            Self::Call26 => 283,
-            Self::Ldst16AbsLo12Nc => 284,
-            Self::Ldst32AbsLo12Nc => 285,
-            Self::Ldst64AbsLo12Nc => 286,
-            Self::Ldst128AbsLo12Nc => 299,
-        }
+        ELF_FIRST + self as u32
     }
 
     /// How many bytes the relocated word has: 4, or 8 for the 64-bit data kinds.
     #[must_use]
+    #[inline]
     pub const fn width(self) -> u64 {
         match self {
             Self::Abs64 | Self::Prel64 => 8,
@@ -129,79 +124,69 @@ impl RelocKind {
 
     /// Whether the word is an instruction (and not data).
     #[must_use]
+    #[inline]
     pub const fn is_instruction(self) -> bool {
-        !matches!(self, Self::Abs64 | Self::Abs32 | Self::Prel64 | Self::Prel32)
+        self.traits().is_instruction()
     }
 
     /// Whether this is `CALL26` or `JUMP26`: a site that the linker patches when the target's alias stack changes.
     /// Any other kind against an aliasable name means that its address is taken.
     #[must_use]
+    #[inline]
     pub const fn is_call(self) -> bool {
         matches!(self, Self::Jump26 | Self::Call26)
     }
 
-    /// The bits of the word that the relocation writes; all others stay.
-    #[must_use]
-    #[inline]
-    pub const fn field_mask(self) -> u64 {
-        FIELD_MASKS[self as usize]
-    }
-
-    const fn mask_of(self) -> u64 {
-        match self {
-            Self::Abs64 | Self::Prel64 => u64::MAX,
-            Self::Abs32 | Self::Prel32 => 0xffff_ffff,
-            Self::AdrPrelLo21 | Self::AdrPrelPgHi21 | Self::AdrPrelPgHi21Nc => 0x60ff_ffe0,
-            Self::AddAbsLo12Nc
-            | Self::Ldst8AbsLo12Nc
-            | Self::Ldst16AbsLo12Nc
-            | Self::Ldst32AbsLo12Nc
-            | Self::Ldst64AbsLo12Nc
-            | Self::Ldst128AbsLo12Nc => 0x003f_fc00,
-            Self::Tstbr14 => 0x0007_ffe0,
-            Self::Condbr19 => 0x00ff_ffe0,
-            Self::Jump26 | Self::Call26 => 0x03ff_ffff,
-        }
-    }
-
     /// Whether this is a branch: its target is an instruction.
     #[must_use]
+    #[inline]
     pub const fn is_branch(self) -> bool {
-        matches!(self, Self::Tstbr14 | Self::Condbr19 | Self::Jump26 | Self::Call26)
+        self.traits().is_branch()
     }
 
     /// Whether the instruction reads or writes what the symbol names.
     #[must_use]
+    #[inline]
     pub const fn is_load_store(self) -> bool {
-        matches!(
-            self,
-            Self::Ldst8AbsLo12Nc
-                | Self::Ldst16AbsLo12Nc
-                | Self::Ldst32AbsLo12Nc
-                | Self::Ldst64AbsLo12Nc
-                | Self::Ldst128AbsLo12Nc
-        )
+        matches!(self.traits().word, Word::LoadStore)
     }
 
     /// Whether `word` is an instruction that this relocation may stand on. Data kinds accept any word.
     #[must_use]
+    #[inline]
     pub const fn accepts(self, word: u32) -> bool {
-        let Class { one, other } = CLASSES[self as usize];
-        word & one.0 == one.1 || word & other.0 == other.1
+        self.traits().accepts(word)
     }
 
-    /// The word after relocation: `old` with the field replaced.
+    #[inline]
+    const fn traits(self) -> &'static Traits {
+        &TRAITS[self as usize]
+    }
+
+    /// What the address of an access, or the distance of a branch, is a multiple of; 1 where any value will do.
+    const fn unit(self) -> u64 {
+        match self {
+            Self::Ldst16AbsLo12Nc => 2,
+            Self::Ldst32AbsLo12Nc => 4,
+            Self::Ldst64AbsLo12Nc => 8,
+            Self::Ldst128AbsLo12Nc => 16,
+            _ if self.is_branch() => 4,
+            _ => 1,
+        }
+    }
+
+    /// What the place holds after relocation: `old` with the field replaced. Of data nothing is left.
     ///
     /// `place` is the address of the word, `value` the symbol's address plus the addend (AAELF64: S + A).
     ///
     /// # Errors
     /// [`RelocError`], except `Truncated`.
-    pub const fn relocate(self, place: u64, value: u64, old: u64) -> Result<u64, RelocError> {
+    pub const fn relocate(self, place: u64, value: u64, old: u32) -> Result<Field, RelocError> {
         if self.is_instruction() {
             if !place.is_multiple_of(4) {
                 return Err(RelocError::MisalignedPlace(self, place));
             }
-            if !self.accepts(low32(old.cast_signed())) {
+            if !self.accepts(old) {
                 return Err(RelocError::WrongInstruction(self, place));
             }
         }
@@ -212,74 +197,95 @@ impl RelocKind {
     ///
     /// # Errors
     /// [`RelocError::OutOfRange`], [`RelocError::MisalignedValue`].
-    #[inline]
-    pub const fn insert(self, place: u64, value: u64, old: u64) -> Result<u64, RelocError> {
-        match self.field(place, value) {
-            Ok(field) => Ok((old & !self.field_mask()) | field),
-            Err(error) => Err(error),
+    #[inline(always)]
+    pub const fn insert(self, place: u64, value: u64, old: u32) -> Result<Field, RelocError> {
+        match self.fitted(place, value, old) {
+            Some(field) => Ok(field),
+            None => Err(self.misfit(place, value)),
         }
     }
 
-    /// The bits of the field, in place.
-    #[inline]
-    const fn field(self, place: u64, value: u64) -> Result<u64, RelocError> {
+    /// What the place holds then; none where the value does not fit. The mask is a constant in each arm, so that a field
+    /// goes into its word by one instruction.
+    #[inline(always)]
+    const fn fitted(self, place: u64, value: u64, old: u32) -> Option<Field> {
         let distance = value.wrapping_sub(place).cast_signed();
-        Ok(match self {
-            Self::Abs64 => value,
-            Self::Prel64 => distance.cast_unsigned(),
-            Self::Abs32 => return self.word32(place, value.cast_signed()),
-            Self::Prel32 => return self.word32(place, distance),
-            Self::AdrPrelLo21 => {
-                if !fits_signed(distance, 21) {
-                    return Err(RelocError::OutOfRange(self, place));
-                }
-                adr_immediate(distance) as u64
-            }
+        match self {
+            Self::Abs64 => Some(Field::Double(value)),
+            Self::Prel64 => Some(Field::Double(distance.cast_unsigned())),
+            Self::Abs32 => word32(value.cast_signed()),
+            Self::Prel32 => word32(distance),
+            Self::AdrPrelLo21 if fits_signed(distance, 21) => Some(with_adr(old, distance)),
+            Self::AdrPrelLo21 => None,
             Self::AdrPrelPgHi21 | Self::AdrPrelPgHi21Nc => {
                 let bytes = (value & !0xfff).wrapping_sub(place & !0xfff).cast_signed();
                 if matches!(self, Self::AdrPrelPgHi21) && !fits_signed(bytes, 33) {
-                    return Err(RelocError::OutOfRange(self, place));
+                    return None;
                 }
-                adr_immediate(bytes >> 12) as u64
+                Some(with_adr(old, bytes >> 12))
             }
-            Self::AddAbsLo12Nc | Self::Ldst8AbsLo12Nc => (value & 0xfff) << 10,
-            Self::Ldst16AbsLo12Nc => return self.scaled(place, value, 1),
-            Self::Ldst32AbsLo12Nc => return self.scaled(place, value, 2),
-            Self::Ldst64AbsLo12Nc => return self.scaled(place, value, 3),
-            Self::Ldst128AbsLo12Nc => return self.scaled(place, value, 4),
-            Self::Tstbr14 => return self.branch(place, distance, 14, 5),
-            Self::Condbr19 => return self.branch(place, distance, 19, 5),
-            Self::Jump26 | Self::Call26 => return self.branch(place, distance, 26, 0),
-        })
+            Self::AddAbsLo12Nc | Self::Ldst8AbsLo12Nc => with_offset(old, value, 0),
+            Self::Ldst16AbsLo12Nc => with_offset(old, value, 1),
+            Self::Ldst32AbsLo12Nc => with_offset(old, value, 2),
+            Self::Ldst64AbsLo12Nc => with_offset(old, value, 3),
+            Self::Ldst128AbsLo12Nc => with_offset(old, value, 4),
+            Self::Tstbr14 => with_distance(old, distance, 14, 5),
+            Self::Condbr19 => with_distance(old, distance, 19, 5),
+            Self::Jump26 | Self::Call26 => with_distance(old, distance, 26, 0),
+        }
     }
 
-    /// AAELF64: -2^31 <= X < 2^32.
-    const fn word32(self, place: u64, value: i64) -> Result<u64, RelocError> {
-        if value < -(1 << 31) || value >= 1 << 32 {
-            return Err(RelocError::OutOfRange(self, place));
+    /// Why a value does not fit.
+    #[cold]
+    const fn misfit(self, place: u64, value: u64) -> RelocError {
+        let measured = if self.is_branch() { value.wrapping_sub(place) } else { value };
+        if measured.is_multiple_of(self.unit()) {
+            RelocError::OutOfRange(self, place)
+        } else {
+            RelocError::MisalignedValue(self, place)
         }
-        Ok(low32(value) as u64)
     }
+}
 
-    /// The offset in the page, in units of the access.
-    const fn scaled(self, place: u64, value: u64, log2: u32) -> Result<u64, RelocError> {
-        if !value.is_multiple_of(1 << log2) {
-            return Err(RelocError::MisalignedValue(self, place));
-        }
-        Ok(((value & 0xfff) >> log2) << 10)
-    }
+/// AAELF64: -2^31 <= X < 2^32.
+#[inline(always)]
+const fn word32(value: i64) -> Option<Field> {
+    if value < -(1 << 31) || value >= 1 << 32 { None } else { Some(Field::Word(low32(value))) }
+}
 
-    /// A distance in words of `bits` bits at bit `low`.
-    const fn branch(self, place: u64, distance: i64, bits: u32, low: u32) -> Result<u64, RelocError> {
-        if distance % 4 != 0 {
-            return Err(RelocError::MisalignedValue(self, place));
-        }
-        if !fits_signed(distance, bits + 2) {
-            return Err(RelocError::OutOfRange(self, place));
-        }
-        let mask = (1u64 << bits) - 1;
-        Ok(((distance >> 2).cast_unsigned() & mask) << low)
+/// A word with the bits under a mask replaced.
+#[inline(always)]
+const fn with(old: u32, mask: u32, field: u32) -> Field {
+    Field::Word((old & !mask) | (field & mask))
+}
+
+/// An `ADR` or `ADRP` with another immediate.
+#[inline(always)]
+const fn with_adr(old: u32, immediate: i64) -> Field {
+    with(old, ADR_FIELD, adr_immediate(immediate))
+}
+
+/// The offset in its page in an `ADD` or an access, in units of `1 << log2` bytes.
+#[inline(always)]
+const fn with_offset(old: u32, value: u64, log2: u32) -> Option<Field> {
+    if !value.is_multiple_of(1 << log2) {
+        return None;
     }
+    let offset = low32(value.cast_signed()) & 0xfff;
+    Some(with(old, OFFSET_FIELD, (offset >> log2) << 10))
+}
+
+/// A distance in words, of `bits` bits at bit `low`.
+#[inline(always)]
+const fn with_distance(old: u32, distance: i64, bits: u32, low: u32) -> Option<Field> {
+    let mask = (1 << bits) - 1;
+    // Raised by the reach and turned by two bits, a distance that fits is a number of so many bits: neither a bit of a
+    // fraction of a word nor one beyond the reach is left at the top.
+    let turned = distance.wrapping_add(1 << (bits + 1)).cast_unsigned().rotate_right(2);
+    if turned > mask as u64 {
+        return None;
+    }
+    Some(with(old, mask << low, low32(distance >> 2) << low))
 }
 
 /// Puts an address into the field at the start of `bytes` and changes nothing else.
@@ -291,26 +297,40 @@ impl RelocKind {
 /// [`RelocError`]; then `bytes` is as it was.
 pub fn apply(kind: RelocKind, place: u64, value: u64, bytes: &mut [u8]) -> Result<(), RelocError> {
     let truncated = RelocError::Truncated(kind, place);
-    if kind.width() == 8 {
-        let field = bytes.first_chunk_mut::<8>().ok_or(truncated)?;
-        *field = kind.relocate(place, value, u64::from_le_bytes(*field))?.to_le_bytes();
-    } else {
-        let field = bytes.first_chunk_mut::<4>().ok_or(truncated)?;
-        let new = kind.relocate(place, value, u64::from(u32::from_le_bytes(*field)))?;
-        *field = low32(new.cast_signed()).to_le_bytes();
+    if kind.width() > bytes.len() as u64 {
+        return Err(truncated);
+    }
+    let old = bytes.first_chunk().ok_or(truncated)?;
+    match kind.relocate(place, value, u32::from_le_bytes(*old))? {
+        Field::Word(word) => *bytes.first_chunk_mut().ok_or(truncated)? = word.to_le_bytes(),
+        Field::Double(double) => *bytes.first_chunk_mut().ok_or(truncated)? = double.to_le_bytes(),
     }
     Ok(())
 }
 
+/// What the relocated word is.
+#[derive(Clone, Copy, Debug)]
+enum Word {
+    Data,
+    /// An instruction that makes an address.
+    Address,
+    LoadStore,
+    Branch,
+}
+
 /// The instructions that a relocation may stand on: a word belongs to the class if it has the bits of either pattern
 /// under its mask.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Class {
     one: (u32, u32),
     other: (u32, u32),
 }
 
 impl Class {
+    const ANY: Self = Self::only(0, 0);
+    /// No word has a bit that is masked out.
+    const NOTHING: Self = Self::only(0, 1);
+
     const fn only(mask: u32, bits: u32) -> Self {
         Self { one: (mask, bits), other: (mask, bits) }
     }
@@ -323,57 +343,116 @@ impl Class {
     }
 }
 
-/// The smallest and the largest ELF number of a kind.
-const ELF_FIRST: u32 = RelocKind::Abs64.elf();
-const ELF_LAST: u32 = RelocKind::Ldst128AbsLo12Nc.elf();
+/// What is asked about the kind of each relocation of a load, in one place: a load is one lookup for each relocation.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
+pub struct Traits {
+    class: Class,
+    kind: RelocKind,
+    word: Word,
+}
 
-/// The kind of each ELF number from the first on. A load is one lookup of this table for each relocation.
-static BY_ELF: [Option<RelocKind>; (ELF_LAST - ELF_FIRST + 1) as usize] = {
-    let mut kinds = [None; (ELF_LAST - ELF_FIRST + 1) as usize];
+impl Traits {
+    /// An ELF number of no kind: its relocation would stand on an instruction, and there is none that it may stand on.
+    const NONE: Self = Self { class: Class::NOTHING, kind: RelocKind::Abs64, word: Word::Address };
+
+    /// The traits of the kind that an ELF relocation number stands for. Where none are given, or such as accept no word,
+    /// the linker refuses the type.
+    #[must_use]
+    #[inline]
+    pub const fn from_elf(number: u32) -> Option<&'static Self> {
+        let place = number.wrapping_sub(ELF_FIRST) as usize;
+        if place < TRAITS.len() { Some(&TRAITS[place]) } else { None }
+    }
+
+    /// Whether these are a kind's.
+    #[must_use]
+    pub const fn exists(&self) -> bool {
+        self.class.one.1 & !self.class.one.0 == 0
+    }
+
+    /// The kind. Means something where one exists.
+    #[must_use]
+    #[inline]
+    pub const fn kind(&self) -> RelocKind {
+        self.kind
+    }
+
+    /// As [`RelocKind::is_instruction`].
+    #[must_use]
+    #[inline]
+    pub const fn is_instruction(&self) -> bool {
+        !matches!(self.word, Word::Data)
+    }
+
+    /// As [`RelocKind::is_branch`].
+    #[must_use]
+    #[inline]
+    pub const fn is_branch(&self) -> bool {
+        matches!(self.word, Word::Branch)
+    }
+
+    /// As [`RelocKind::accepts`].
+    #[must_use]
+    #[inline]
+    pub const fn accepts(&self, word: u32) -> bool {
+        let Class { one, other } = self.class;
+        word & one.0 == one.1 || word & other.0 == other.1
+    }
+
+    const fn of(kind: RelocKind) -> Self {
+        use RelocKind as Kind;
+        let (word, class) = match kind {
+            Kind::Abs64 | Kind::Abs32 | Kind::Prel64 | Kind::Prel32 => (Word::Data, Class::ANY),
+            Kind::AdrPrelLo21 => (Word::Address, Class::only(0x9f00_0000, 0x1000_0000)),
+            Kind::AdrPrelPgHi21 | Kind::AdrPrelPgHi21Nc => {
+                (Word::Address, Class::only(0x9f00_0000, 0x9000_0000))
+            }
+            // ADD (immediate), 32 or 64 bit, no shift, flags not set.
+            Kind::AddAbsLo12Nc => (Word::Address, Class::only(0x7fc0_0000, 0x1100_0000)),
+            Kind::Ldst8AbsLo12Nc => (Word::LoadStore, Class::load_store(0)),
+            Kind::Ldst16AbsLo12Nc => (Word::LoadStore, Class::load_store(1)),
+            Kind::Ldst32AbsLo12Nc => (Word::LoadStore, Class::load_store(2)),
+            Kind::Ldst64AbsLo12Nc => (Word::LoadStore, Class::load_store(3)),
+            Kind::Ldst128AbsLo12Nc => (Word::LoadStore, Class::only(0xff80_0000, 0x3d80_0000)),
+            Kind::Tstbr14 => (Word::Branch, Class::only(0x7e00_0000, 0x3600_0000)),
+            // B.cond (bit 4 clear: BC.cond is another instruction), or CBZ/CBNZ.
+            Kind::Condbr19 => {
+                (Word::Branch, Class { one: (0xff00_0010, 0x5400_0000), other: (0x7e00_0000, 0x3400_0000) })
+            }
+            Kind::Jump26 => (Word::Branch, Class::only(0xfc00_0000, 0x1400_0000)),
+            Kind::Call26 => (Word::Branch, Class::only(0xfc00_0000, 0x9400_0000)),
+        };
+        Self { class, kind, word }
+    }
+}
+
+/// The immediate of an `ADR` or `ADRP`.
+const ADR_FIELD: u32 = 0x60ff_ffe0;
+/// The immediate of an `ADD`, or the offset of an access.
+const OFFSET_FIELD: u32 = 0x003f_fc00;
+
+/// The smallest ELF number of a kind.
+const ELF_FIRST: u32 = 257;
+/// Places of the table of traits. With 64 or fewer the compiler would not look anything up, but build a mask of bits for
+/// each question, which takes twice the instructions.
+const PLACES: usize = 65;
+
+/// The place of an ELF number in [`TRAITS`], which is what a [`RelocKind`] is in memory.
+const fn place_of(number: u32) -> u8 {
+    let [place, ..] = (number - ELF_FIRST).to_le_bytes();
+    assert!((place as usize) < PLACES, "the table has a place for each kind");
+    place
+}
+
+/// By ELF number, from the first on.
+static TRAITS: [Traits; PLACES] = {
+    let mut traits = [Traits::NONE; PLACES];
     let mut index = 0;
     while index < RelocKind::ALL.len() {
         let kind = RelocKind::ALL[index];
-        kinds[(kind.elf() - ELF_FIRST) as usize] = Some(kind);
+        traits[kind as usize] = Traits::of(kind);
         index += 1;
     }
-    kinds
+    traits
 };
-
-/// The mask of each kind, in the order of the enum.
-static FIELD_MASKS: [u64; RelocKind::ALL.len()] = {
-    let mut masks = [0; RelocKind::ALL.len()];
-    let mut index = 0;
-    while index < masks.len() {
-        masks[index] = RelocKind::ALL[index].mask_of();
-        index += 1;
-    }
-    masks
-};
-
-/// The class of each kind, in the order of the enum.
-const CLASSES: [Class; 17] = {
-    let any = Class::only(0, 0);
-    let adrp = Class::only(0x9f00_0000, 0x9000_0000);
-    [
-        any,
-        any,
-        any,
-        any,
-        Class::only(0x9f00_0000, 0x1000_0000),
-        adrp,
-        adrp,
-        // ADD (immediate), 32 or 64 bit, no shift, flags not set.
-        Class::only(0x7fc0_0000, 0x1100_0000),
-        Class::load_store(0),
-        Class::load_store(1),
-        Class::load_store(2),
-        Class::load_store(3),
-        Class::only(0xff80_0000, 0x3d80_0000),
-        Class::only(0x7e00_0000, 0x3600_0000),
-        // B.cond (bit 4 clear: BC.cond is another instruction), or CBZ/CBNZ.
-        Class { one: (0xff00_0010, 0x5400_0000), other: (0x7e00_0000, 0x3400_0000) },
-        Class::only(0xfc00_0000, 0x1400_0000),
-        Class::only(0xfc00_0000, 0x9400_0000),
-    ]
-};
-const _: () = assert!(RelocKind::ALL[16] as usize == 16 && RelocKind::Ldst128AbsLo12Nc as usize == 12);

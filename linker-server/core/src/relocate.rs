@@ -6,7 +6,7 @@
 //! Each relocation is read, checked and applied once, in one walk over the image: what it refers to in the module has
 //! its address from the layout, what it refers to outside is planned on the way.
 
-use aarch64_reloc::RelocError;
+use aarch64_reloc::{Field, RelocError};
 use kmod::{Object, Relocation, SectionKind, Target};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -31,24 +31,48 @@ pub fn relocate(
 ) -> Result<(), PlanError> {
     bytes.fill(0);
     for kind in SectionKind::ALL {
-        let mut place = Place::new(kind, copy_section(object, layout, kind, bytes)?);
-        let start = layout.section(kind);
-        for relocation in object.relocations(kind) {
-            let relocation = relocation.map_err(PlanError::Image)?;
-            if !kind.is_mapped() {
-                continue;
-            }
-            let at = start.plus(relocation.offset);
-            let outside = |referent| Reference { at, referent, kind: relocation.kind.into() };
-            let value = match relocation.target {
-                Target::Section(of, offset) => layout.section(of).plus(offset),
-                Target::Super(index) => each(outside(Referent::Super(index)))?,
-                Target::Import(index) => each(outside(Referent::Import(index)))?,
-            };
-            place.put(&relocation, at, value).map_err(|error| PlanError::Field(at, error))?;
+        if kind.is_mapped() {
+            let place = Place::new(copy_section(object, layout, kind, bytes)?);
+            relocate_section(object, layout, kind, place, each)?;
+        } else {
+            object.relocations(kind).try_for_each(|checked| checked.map(drop).map_err(PlanError::Image))?;
         }
     }
     Ok(())
+}
+
+fn relocate_section(
+    object: &Object<'_>,
+    layout: &Layout,
+    kind: SectionKind,
+    mut place: Place<'_>,
+    each: &mut dyn FnMut(Reference) -> Result<Va, PlanError>,
+) -> Result<(), PlanError> {
+    let start = layout.section(kind);
+    for relocation in object.relocations(kind) {
+        let relocation = relocation.map_err(PlanError::Image)?;
+        // A layout lies below the end of the address space, and with it what the relocation names in it.
+        let at = Va(start.0 + relocation.offset);
+        let value = match relocation.target {
+            Target::Section(of, offset) => Va(layout.section(of).0 + offset),
+            Target::Super(index) => outside(each, at, Referent::Super(index), &relocation)?,
+            Target::Import(index) => outside(each, at, Referent::Import(index), &relocation)?,
+        };
+        place.put(&relocation, at, value).map_err(|error| PlanError::Field(at, error))?;
+    }
+    Ok(())
+}
+
+/// The address of something that lies outside of the module. Most relocations name the module itself, so the loop keeps
+/// nothing in memory for the sake of these.
+#[cold]
+fn outside(
+    each: &mut dyn FnMut(Reference) -> Result<Va, PlanError>,
+    at: Va,
+    referent: Referent,
+    relocation: &Relocation,
+) -> Result<Va, PlanError> {
+    each(Reference { at, referent, kind: relocation.kind.into() })
 }
 
 /// How many bytes [`relocate()`] fills, the gaps between sections included.
@@ -80,20 +104,19 @@ fn copy_section<'b>(
 }
 
 /// The bytes of one section at their place.
-enum Place<'b> {
-    /// `.text`, on a multiple of four.
-    Instructions(&'b mut [u32]),
-    /// Any other.
-    Bytes(&'b mut [u8]),
+struct Place<'b> {
+    /// The same as words, where they are whole words on a multiple of four; or none.
+    words: &'b mut [u32],
+    /// The bytes otherwise.
+    odd: &'b mut [u8],
 }
 
 impl<'b> Place<'b> {
-    fn new(kind: SectionKind, bytes: &'b mut [u8]) -> Self {
-        let words = bytes.as_ptr().addr().is_multiple_of(4) && bytes.len().is_multiple_of(4);
-        if kind == SectionKind::Text && words {
-            Self::Instructions(<[u32]>::mut_from_bytes(bytes).unwrap_or_default())
+    fn new(bytes: &'b mut [u8]) -> Self {
+        if bytes.as_ptr().addr().is_multiple_of(4) && bytes.len().is_multiple_of(4) {
+            Self { words: <[u32]>::mut_from_bytes(bytes).unwrap_or_default(), odd: &mut [] }
         } else {
-            Self::Bytes(bytes)
+            Self { words: &mut [], odd: bytes }
         }
     }
 
@@ -101,26 +124,27 @@ impl<'b> Place<'b> {
     #[inline(always)]
     fn put(&mut self, relocation: &Relocation, at: Va, value: Va) -> Result<(), RelocError> {
         let Relocation { offset, kind, instruction, .. } = *relocation;
-        let truncated = RelocError::Truncated(kind, at.0);
-        let new = kind.insert(at.0, value.0, instruction.into())?.to_le_bytes();
-        let [a, b, c, d, ..] = new;
-        let bytes = match self {
-            Self::Instructions(words) if kind.is_instruction() => {
-                let word = usize::try_from(offset / 4).ok().and_then(|index| words.get_mut(index));
-                *word.ok_or(truncated)? = u32::from_le_bytes([a, b, c, d]).to_le();
-                return Ok(());
-            }
-            _ if kind.is_instruction() => return Err(RelocError::MisalignedPlace(kind, at.0)),
-            Self::Instructions(words) => words.as_mut_bytes(),
-            Self::Bytes(bytes) => bytes,
-        };
-        let field =
-            usize::try_from(offset).ok().and_then(|offset| bytes.get_mut(offset..)).ok_or(truncated)?;
-        if kind.width() == 8 {
-            *field.first_chunk_mut().ok_or(truncated)? = new;
-        } else {
-            *field.first_chunk_mut().ok_or(truncated)? = [a, b, c, d];
+        let field = kind.insert(at.0, value.0, instruction)?;
+        // Turned by two bits, what is no multiple of four is greater than any count.
+        let index = usize::try_from(offset.rotate_right(2)).unwrap_or(usize::MAX);
+        match (field, self.words.get_mut(index)) {
+            (Field::Word(new), Some(word)) => *word = new.to_le(),
+            _ => self.put_bytes(offset, field).ok_or(RelocError::Truncated(kind, at.0))?,
         }
         Ok(())
+    }
+
+    /// The same for what is no single word on a multiple of four.
+    fn put_bytes(&mut self, offset: u64, field: Field) -> Option<()> {
+        let bytes = if self.odd.is_empty() { self.words.as_mut_bytes() } else { &mut *self.odd };
+        let place = bytes.get_mut(usize::try_from(offset).ok()?..)?;
+        match field {
+            Field::Word(new) => *place.first_chunk_mut()? = new.to_le_bytes(),
+            Field::Double(new) => match <u64>::mut_from_prefix(place) {
+                Ok((aligned, _)) => *aligned = new.to_le(),
+                Err(_) => *place.first_chunk_mut()? = new.to_le_bytes(),
+            },
+        }
+        Some(())
     }
 }

@@ -6,7 +6,7 @@ use core::mem::offset_of;
 use crate::by_hash::ByHash;
 use crate::elf::{ET_REL, Elf, Fields};
 use crate::error::ParseError;
-use crate::object::{Info, Loaded, ModuleClass, Object, SectionKind, read_import};
+use crate::object::{Home, Info, Loaded, ModuleClass, Object, SectionKind, read_import};
 use crate::records::{
     ALIAS_SIZE, API_VERSION, COMMAND_CATCH, COMMAND_UNCATCH, COMMANDS_ALL, COMMANDS_MANDATORY,
     FORMAT_VERSION, IMPORT_SIZE, INFO_SIZE, MODULE_FIXUP_POLICY, MODULE_MAGIC, MODULE_NAME_SIZE, ModuleInfo,
@@ -41,17 +41,16 @@ fn unchecked<'a>(elf: Elf<'a>, sections: &Sections<'a>) -> Result<Object<'a>, Pa
     if imports.len() > IMPORTS_MAX {
         return Err(ParseError::TooManyImports);
     }
-    let mut kinds = [None; SECTIONS_MAX];
-    for kind in SectionKind::ALL {
-        let index = sections.loaded.get(kind.index()).map_or(0, |loaded| loaded.index);
-        if let Some(place) = kinds.get_mut(index).filter(|_| index != 0) {
-            *place = Some(kind);
+    let mut homes = [Home::NONE; SECTIONS_MAX];
+    for (kind, loaded) in SectionKind::ALL.into_iter().zip(&sections.loaded) {
+        if let Some(home) = homes.get_mut(loaded.index).filter(|_| loaded.index != 0) {
+            *home = Home::of(kind, loaded.size);
         }
     }
     Ok(Object {
         elf,
         loaded: sections.loaded,
-        kinds,
+        homes,
         aliases,
         alias_relocations: sections.aliases.relocations,
         imports,

@@ -151,6 +151,13 @@ pub(crate) struct SymbolEntry {
 }
 
 impl SymbolEntry {
+    fn decode(words: &Words) -> Self {
+        let [first, value, size] = words.map(u64::from_le);
+        let (name, rest) = halves(first);
+        let [info, _other, low, high] = rest.to_le_bytes();
+        Self { name, info, section: u16::from_le_bytes([low, high]), value, size }
+    }
+
     pub(crate) const fn binding(self) -> u8 {
         self.info >> 4
     }
@@ -276,12 +283,12 @@ impl<'a> Elf<'a> {
     }
 
     pub(crate) fn symbol(&self, index: usize) -> Option<SymbolEntry> {
-        self.symbols.get(index).map(|words| {
-            let [first, value, size] = words.map(u64::from_le);
-            let (name, rest) = halves(first);
-            let [info, _other, low, high] = rest.to_le_bytes();
-            SymbolEntry { name, info, section: u16::from_le_bytes([low, high]), value, size }
-        })
+        self.symbols.get(index).map(SymbolEntry::decode)
+    }
+
+    /// The symbols with their indices, without the null symbol.
+    pub(crate) fn symbols(&self) -> impl Iterator<Item = (usize, SymbolEntry)> + use<'a> {
+        self.symbols.iter().enumerate().skip(1).map(|(index, words)| (index, SymbolEntry::decode(words)))
     }
 
     /// Whether the symbol's name is a string of the name table, which ends with a zero.

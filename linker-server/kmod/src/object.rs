@@ -212,6 +212,29 @@ pub(crate) struct Loaded<'a> {
     pub(crate) relocations: &'a [Words],
 }
 
+/// What a symbol or a relocation asks of the section with some index in the file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Home {
+    /// One more than the greatest offset that a relocation may refer to; 0 where it may refer to none.
+    pub(crate) end: u32,
+    /// The kind, where the section is one that is loaded.
+    pub(crate) kind: SectionKind,
+}
+
+impl Home {
+    /// A section that is not loaded.
+    pub(crate) const NONE: Self = Self { end: 0, kind: SectionKind::Text };
+
+    /// A section that is. Nothing refers to unwind tables.
+    pub(crate) fn of(kind: SectionKind, size: u64) -> Self {
+        let end = if kind == SectionKind::EhFrame { 0 } else { size + 1 };
+        // The parser bounds sections.
+        Self { end: u32::try_from(end).unwrap_or(0), kind }
+    }
+}
+
+const _: () = assert!(crate::SECTION_SIZE_MAX < u32::MAX as u64);
+
 /// A module image that obeys every rule of the format.
 ///
 /// Holding one proves it for exactly these bytes: whoever keeps the object keeps the bytes from changing.
@@ -220,7 +243,7 @@ pub struct Object<'a> {
     pub(crate) elf: Elf<'a>,
     pub(crate) loaded: [Loaded<'a>; SectionKind::COUNT],
     /// By index in the file.
-    pub(crate) kinds: [Option<SectionKind>; SECTIONS_MAX],
+    pub(crate) homes: [Home; SECTIONS_MAX],
     pub(crate) aliases: &'a [[u8; ALIAS_SIZE]],
     pub(crate) alias_relocations: &'a [Words],
     pub(crate) imports: &'a [[u8; IMPORT_SIZE]],
@@ -311,9 +334,11 @@ impl<'a> Object<'a> {
     /// the linker decides nothing by them.
     pub fn functions(&self) -> impl Iterator<Item = (u64, &'a str)> {
         let text = self.loaded(SectionKind::Text).index;
-        let symbols = (1..self.elf.symbol_count()).filter_map(|index| self.elf.symbol(index));
-        let functions =
-            symbols.filter(move |symbol| symbol.kind() == STT_FUNC && usize::from(symbol.section) == text);
+        let functions = self
+            .elf
+            .symbols()
+            .map(|(_, symbol)| symbol)
+            .filter(move |symbol| symbol.kind() == STT_FUNC && usize::from(symbol.section) == text);
         functions.filter_map(|symbol| {
             Some((symbol.value, core::str::from_utf8(self.elf.symbol_name(symbol)?).ok()?))
         })
@@ -343,7 +368,9 @@ impl<'a> Object<'a> {
 
     /// The kind of the section with this index in the file, where it is one that has an address.
     pub(crate) fn kind_of(&self, section: u16) -> Option<SectionKind> {
-        self.kinds.get(usize::from(section)).copied().flatten()
+        let section = usize::from(section);
+        let kind = self.homes.get(section)?.kind;
+        (section != 0 && self.loaded(kind).index == section).then_some(kind)
     }
 
     /// Whether the alias record with this index has this name.

@@ -1,6 +1,6 @@
 //! The relocations of a module: each is checked as it is read, and read once by whoever applies it.
 
-use aarch64_reloc::RelocKind;
+use aarch64_reloc::{RelocKind, Traits};
 use zerocopy::FromBytes;
 
 use crate::elf::{RelaEntry, SHN_UNDEF, Words};
@@ -33,13 +33,16 @@ pub struct Relocation {
 }
 
 /// The relocations of one section, read one after another.
+///
+/// Its address is never taken, so that a loop over it keeps everything here in registers.
 struct Relocations<'o, 'a> {
     object: &'o Object<'a>,
     section: SectionKind,
-    loaded: Loaded<'a>,
+    /// Bytes of the section.
+    size: u64,
     /// The instructions of `.text`, which lie on multiples of four where the file does; empty elsewhere.
     instructions: &'a [u32],
-    index: usize,
+    entries: core::slice::Iter<'a, Words>,
     /// Fields before this offset are taken.
     free: u64,
 }
@@ -50,44 +53,42 @@ impl Iterator for Relocations<'_, '_> {
     // A load consists of this: as a part of the loop that applies what is read, the item is never put into memory.
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        let bytes = self.loaded.relocations.get(self.index)?;
-        let Ok(relocation) = self.read::<Unsound>(bytes) else { return Some(self.refuse(bytes)) };
-        self.index += 1;
-        self.free = relocation.offset + relocation.kind.width();
+        let words = self.entries.next()?;
+        let Ok((relocation, end)) = self.read::<Unsound>(0, words) else {
+            // What follows the first refusal is of no use to anybody.
+            self.entries = [].iter();
+            return Some(Err(self.object.first_refusal(self.section)));
+        };
+        self.free = end;
         Some(Ok(relocation))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.loaded.relocations.len().saturating_sub(self.index);
-        (left, Some(left))
+        self.entries.size_hint()
     }
 }
 
 impl ExactSizeIterator for Relocations<'_, '_> {}
 
-impl Relocations<'_, '_> {
-    #[inline(always)]
-    fn read<E: From<ParseError>>(&self, bytes: &Words) -> Result<Relocation, E> {
-        let Self { object, section, loaded, instructions, index, free } = self;
-        object.read(*section, loaded, instructions, *index, bytes, *free)
-    }
+/// How a reader says that a rule does not hold.
+pub(crate) trait Refusal {
+    /// Because of this.
+    fn because(why: impl FnOnce() -> ParseError) -> Self;
+}
 
-    /// Says which rule does not hold.
-    #[cold]
-    fn refuse(&mut self, bytes: &Words) -> Result<Relocation, ParseError> {
-        let why = self.read(bytes);
-        self.index += 1;
-        why
+impl Refusal for ParseError {
+    fn because(why: impl FnOnce() -> ParseError) -> Self {
+        why()
     }
 }
 
-/// Some rule does not hold. An error of nothing: where it is the only one that can come, the checks of a relocation are
+/// Some rule does not hold. A refusal of nothing: where it is the only one that can come, the checks of a relocation are
 /// compares and branches to one place, and nothing is made on the way that an error would carry.
 struct Unsound;
 
-impl From<ParseError> for Unsound {
+impl Refusal for Unsound {
     #[inline(always)]
-    fn from(_: ParseError) -> Self {
+    fn because(_: impl FnOnce() -> ParseError) -> Self {
         Self
     }
 }
@@ -103,49 +104,40 @@ impl Object<'_> {
     ///
     /// Each item is checked as it is read: an error says which rule does not hold, and whoever gets one has no use
     /// for the image any more. An object from [`Object::parse`] gives none.
+    #[inline(always)]
     pub fn relocations(
         &self,
         section: SectionKind,
     ) -> impl ExactSizeIterator<Item = Result<Relocation, ParseError>> {
-        let loaded = self.loaded(section);
-        let text = if section == SectionKind::Text { loaded.bytes } else { &[] };
+        self.read_relocations(section)
+    }
+
+    #[inline(always)]
+    fn read_relocations(&self, section: SectionKind) -> Relocations<'_, '_> {
+        let Loaded { bytes, size, relocations, .. } = self.loaded(section);
+        let text = if section == SectionKind::Text { bytes } else { &[] };
         let instructions = <[u32]>::ref_from_bytes(text).unwrap_or_default();
-        Relocations { object: self, section, loaded, instructions, index: 0, free: 0 }
+        Relocations { object: self, section, size, instructions, entries: relocations.iter(), free: 0 }
     }
 
-    /// Reads and checks one entry; fields before `free` are taken.
-    #[inline(always)]
-    fn read<E: From<ParseError>>(
-        &self,
-        section: SectionKind,
-        loaded: &Loaded<'_>,
-        instructions: &[u32],
-        index: usize,
-        bytes: &Words,
-        free: u64,
-    ) -> Result<Relocation, E> {
-        let entry = RelaEntry::decode(bytes);
-        let kind = RelocKind::from_elf(entry.kind).ok_or(ParseError::RelocationType(section, index))?;
-        let end = entry.offset.checked_add(kind.width());
-        if end.is_none_or(|end| end > loaded.size) {
-            return Err(ParseError::RelocationOutOfSection(section, index).into());
+    /// Says which rule does not hold for the first relocation that is refused: they are read again from the first on, so
+    /// that the loop before had nothing to remember for this.
+    #[cold]
+    #[inline(never)]
+    fn first_refusal(&self, section: SectionKind) -> ParseError {
+        let mut again = self.read_relocations(section);
+        for (index, words) in self.loaded(section).relocations.iter().enumerate() {
+            match again.read(index, words) {
+                Ok((_, end)) => again.free = end,
+                Err(why) => return why,
+            }
         }
-        if entry.offset < free {
-            return Err(ParseError::RelocationOrder(section, index).into());
-        }
-        let instruction = if kind.is_instruction() {
-            read_instruction(section, instructions, index, entry, kind)?
-        } else {
-            0
-        };
-        let target = self.target(section, index, entry)?;
-        check_target(loaded, section, index, kind, target)?;
-        Ok(Relocation { offset: entry.offset, kind, target, instruction })
+        unreachable!("a relocation of these was refused")
     }
 
-    /// What a relocation entry refers to.
+    /// What a relocation entry of a section refers to; `index` is the entry's, for errors.
     #[inline(always)]
-    pub(crate) fn target<E: From<ParseError>>(
+    pub(crate) fn target<E: Refusal>(
         &self,
         section: SectionKind,
         index: usize,
@@ -154,72 +146,112 @@ impl Object<'_> {
         let number = usize::try_from(entry.symbol).ok().filter(|number| *number != 0);
         let symbol = number
             .and_then(|number| self.elf.symbol(number))
-            .ok_or(ParseError::RelocationSymbol(section, index))?;
-        if symbol.section == SHN_UNDEF {
-            let target = self.undefined.target(entry.symbol);
-            let target = target.ok_or(ParseError::RelocationNotLoaded(section, index))?;
-            return if entry.addend == 0 {
-                Ok(target)
-            } else {
-                Err(ParseError::RelocationAddend(section, index).into())
-            };
-        }
-        let kind = self
-            .kind_of(symbol.section)
-            .filter(|kind| *kind != SectionKind::EhFrame)
-            .ok_or(ParseError::RelocationNotLoaded(section, index))?;
+            .ok_or_else(|| E::because(|| ParseError::RelocationSymbol(section, index)))?;
         // A symbol of such a section lies in it, or the image is refused: a sum that wraps is beyond every section.
         let offset = symbol.value.wrapping_add_signed(entry.addend);
-        if offset > self.size_of(kind) {
-            return Err(ParseError::TargetOutOfSection(section, index).into());
+        let home = self.homes.get(usize::from(symbol.section));
+        if let Some(home) = home
+            && offset < home.end.into()
+        {
+            return Ok(Target::Section(home.kind, offset));
         }
-        Ok(Target::Section(kind, offset))
+        if home.is_some_and(|home| home.end != 0) {
+            return Err(E::because(|| ParseError::TargetOutOfSection(section, index)));
+        }
+        let outside = if symbol.section == SHN_UNDEF { self.undefined.target(entry.symbol) } else { None };
+        let outside =
+            outside.ok_or_else(|| E::because(|| ParseError::RelocationNotLoaded(section, index)))?;
+        if entry.addend == 0 {
+            Ok(outside)
+        } else {
+            Err(E::because(|| ParseError::RelocationAddend(section, index)))
+        }
     }
 }
 
-/// A relocation of an instruction stands on an instruction of its class.
-#[inline(always)]
-fn read_instruction<E: From<ParseError>>(
-    section: SectionKind,
-    instructions: &[u32],
-    index: usize,
-    entry: RelaEntry,
-    kind: RelocKind,
-) -> Result<u32, E> {
-    if section != SectionKind::Text {
-        return Err(ParseError::InstructionOutsideText(section, index).into());
+impl Relocations<'_, '_> {
+    /// Checks an entry, and says where its field ends; `index` is its place, for errors.
+    #[inline(always)]
+    fn read<E: Refusal>(&self, index: usize, words: &Words) -> Result<(Relocation, u64), E> {
+        let section = self.section;
+        let entry = RelaEntry::decode(words);
+        let traits = Traits::from_elf(entry.kind)
+            .ok_or_else(|| E::because(|| ParseError::RelocationType(section, index)))?;
+        let kind = traits.kind();
+        let refused = || E::because(|| self.no_field(index, entry, traits));
+        if entry.offset < self.free {
+            return Err(refused());
+        }
+        let (instruction, end) = if traits.is_instruction() {
+            // No word at all is accepted where the number is that of no kind.
+            let word = self.instruction(entry.offset).filter(|word| traits.accepts(*word));
+            (word.ok_or_else(refused)?, entry.offset + 4)
+        } else {
+            if !self.has_room(entry.offset, kind) {
+                return Err(refused());
+            }
+            (0, entry.offset + kind.width())
+        };
+        let target = self.object.target(section, index, entry)?;
+        self.check_target(index, kind, traits, target)?;
+        Ok((Relocation { offset: entry.offset, kind, target, instruction }, end))
     }
-    if !entry.offset.is_multiple_of(4) {
-        return Err(ParseError::InstructionMisaligned(section, index).into());
-    }
-    let place = usize::try_from(entry.offset / 4).ok();
-    let word = place.and_then(|place| instructions.get(place));
-    let word = u32::from_le(*word.ok_or(ParseError::InstructionMisaligned(section, index))?);
-    if kind.accepts(word) { Ok(word) } else { Err(ParseError::WrongInstruction(section, index).into()) }
-}
 
-/// Branches go to instructions; what is defined elsewhere is called or has its address taken, never read.
-#[inline(always)]
-fn check_target<E: From<ParseError>>(
-    loaded: &Loaded<'_>,
-    section: SectionKind,
-    index: usize,
-    kind: RelocKind,
-    target: Target,
-) -> Result<(), E> {
-    match target {
-        Target::Section(of, offset) if kind.is_branch() => {
-            // A branch stands in `.text`, so `loaded` is the section that the offset lies in.
-            let lands = of == SectionKind::Text && offset.is_multiple_of(4) && offset < loaded.size;
-            if lands { Ok(()) } else { Err(ParseError::BranchTarget(section, index).into()) }
+    /// The instruction at an offset, where there is one: in `.text`, at a multiple of four.
+    #[inline(always)]
+    fn instruction(&self, offset: u64) -> Option<u32> {
+        // Turned by two bits, what is no multiple of four is greater than any count.
+        let place = usize::try_from(offset.rotate_right(2)).unwrap_or(usize::MAX);
+        self.instructions.get(place).map(|word| u32::from_le(*word))
+    }
+
+    /// Whether a field ends inside the section.
+    #[inline(always)]
+    fn has_room(&self, offset: u64, kind: RelocKind) -> bool {
+        self.size.checked_sub(offset).is_some_and(|room| room >= kind.width())
+    }
+
+    /// Why no field of such a kind can stand there: the rules in their order.
+    fn no_field(&self, index: usize, entry: RelaEntry, traits: &Traits) -> ParseError {
+        let section = self.section;
+        if !traits.exists() {
+            ParseError::RelocationType(section, index)
+        } else if !self.has_room(entry.offset, traits.kind()) {
+            ParseError::RelocationOutOfSection(section, index)
+        } else if entry.offset < self.free {
+            ParseError::RelocationOrder(section, index)
+        } else if section != SectionKind::Text {
+            ParseError::InstructionOutsideText(section, index)
+        } else if self.instruction(entry.offset).is_none() {
+            ParseError::InstructionMisaligned(section, index)
+        } else {
+            ParseError::WrongInstruction(section, index)
         }
-        Target::Section(..) => Ok(()),
-        Target::Super(_) | Target::Import(_) if kind.is_branch() && !kind.is_call() => {
-            Err(ParseError::BranchTarget(section, index).into())
+    }
+
+    /// Branches go to instructions; what is defined elsewhere is called or has its address taken, never read.
+    #[inline(always)]
+    fn check_target<E: Refusal>(
+        &self,
+        index: usize,
+        kind: RelocKind,
+        traits: &Traits,
+        target: Target,
+    ) -> Result<(), E> {
+        let section = self.section;
+        match target {
+            Target::Section(of, offset) if traits.is_branch() => {
+                let lands = of == SectionKind::Text && self.instruction(offset).is_some();
+                if lands { Ok(()) } else { Err(E::because(|| ParseError::BranchTarget(section, index))) }
+            }
+            Target::Section(..) => Ok(()),
+            Target::Super(_) | Target::Import(_) if kind.is_branch() && !kind.is_call() => {
+                Err(E::because(|| ParseError::BranchTarget(section, index)))
+            }
+            Target::Super(_) | Target::Import(_) if kind.is_load_store() => {
+                Err(E::because(|| ParseError::ImportAsData(section, index)))
+            }
+            Target::Super(_) | Target::Import(_) => Ok(()),
         }
-        Target::Super(_) | Target::Import(_) if kind.is_load_store() => {
-            Err(ParseError::ImportAsData(section, index).into())
-        }
-        Target::Super(_) | Target::Import(_) => Ok(()),
     }
 }

@@ -63,8 +63,7 @@ pub(crate) fn check_symbols(
     imports: &ByHash,
 ) -> Result<Undefined, ParseError> {
     let mut undefined = Undefined::NONE;
-    for index in 1..object.elf.symbol_count() {
-        let symbol = object.elf.symbol(index).ok_or(ParseError::SymbolName(index))?;
+    for (index, symbol) in object.elf.symbols() {
         check_kind(object, index, symbol)?;
         if symbol.section == SHN_UNDEF {
             undefined.add(index, record_of(object, index, symbol, aliases, imports)?)?;
@@ -76,18 +75,20 @@ pub(crate) fn check_symbols(
 }
 
 fn check_kind(object: &Object<'_>, index: usize, symbol: SymbolEntry) -> Result<(), ParseError> {
-    if !object.elf.has_name(symbol) {
-        return Err(ParseError::SymbolName(index));
-    }
-    if symbol.kind() == STT_TLS {
-        return Err(ParseError::ThreadLocalSymbol(index));
-    }
-    if symbol.kind() == STT_COMMON || symbol.section == SHN_COMMON {
-        return Err(ParseError::CommonSymbol(index));
-    }
     let known_binding = matches!(symbol.binding(), STB_LOCAL | STB_GLOBAL | STB_WEAK);
     let known_kind = matches!(symbol.kind(), STT_NOTYPE | STT_OBJECT | STT_FUNC | STT_SECTION | STT_FILE);
-    if known_binding && known_kind { Ok(()) } else { Err(ParseError::SymbolKind(index)) }
+    if !object.elf.has_name(symbol) {
+        Err(ParseError::SymbolName(index))
+    } else if known_binding && known_kind && symbol.section != SHN_COMMON {
+        Ok(())
+    } else {
+        Err(match symbol.kind() {
+            STT_TLS => ParseError::ThreadLocalSymbol(index),
+            STT_COMMON => ParseError::CommonSymbol(index),
+            _ if symbol.section == SHN_COMMON => ParseError::CommonSymbol(index),
+            _ => ParseError::SymbolKind(index),
+        })
+    }
 }
 
 /// Which record an undefined symbol stands for.
@@ -135,7 +136,9 @@ fn check_definition(
         };
         name.and_then(introduces).ok_or(ParseError::WeakSymbol(index))?;
     }
-    if symbol.section == SHN_ABS {
+    // Most lie in a section that is loaded.
+    let home = object.homes.get(usize::from(symbol.section));
+    if symbol.section == SHN_ABS || home.is_some_and(|home| symbol.value < home.end.into()) {
         return Ok(());
     }
     let exists = symbol.section < SHN_LORESERVE && usize::from(symbol.section) < object.elf.section_count();
