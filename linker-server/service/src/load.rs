@@ -280,7 +280,10 @@ fn name_functions(object: &Object<'_>, functions: &mut heapless::Vec<SymbolName,
         let _ = starts.push(alias.implementation);
         let _ = functions.push(SymbolName::default());
     }
-    // One walk over the symbols, which are many; aliases are few.
+    // One walk over the symbols, which are many; aliases are few, and often there are none.
+    if starts.is_empty() {
+        return;
+    }
     for (start, name) in object.functions() {
         for (function, _) in functions.iter_mut().zip(&starts).filter(|(_, other)| **other == start) {
             *function = SymbolName::cut(name);

@@ -127,23 +127,27 @@ fn make_room(objects: &mut Objects, at: u64, size: u64) -> Result<&'static mut [
     Ok(unsafe { core::slice::from_raw_parts_mut(at as *mut u8, size) })
 }
 
+/// Words that are copied at a time: as many as there are registers for, so that stores go in pairs.
+const BLOCK_WORDS: usize = 16;
+const BLOCK_SIZE: usize = BLOCK_WORDS * size_of::<u64>();
+
 /// Copies bytes that others may write meanwhile: each is loaded once.
 fn copy_shared(from: u64, to: &mut [u8]) {
-    let (head, rest) = to.split_at_mut(to.len() / 64 * 64);
+    let (head, rest) = to.split_at_mut(to.len() / BLOCK_SIZE * BLOCK_SIZE);
     if !from.is_multiple_of(8) {
         copy_bytes(from, head);
         return copy_bytes(from + head.len() as u64, rest);
     }
-    let blocks = <[[u64; 8]]>::mut_from_bytes(head).expect("the copy begins on a page");
-    // Eight words at a time: an image is long, and this is the larger part of copying it.
+    let blocks = <[[u64; BLOCK_WORDS]]>::mut_from_bytes(head).expect("the copy begins on a page");
     let mut at = from;
     for block in blocks {
-        for word in block {
+        *block = core::array::from_fn(|word| {
+            let at = at + (word * size_of::<u64>()) as u64;
             // SAFETY: the caller has checked that the bytes lie in a mapped area, and the address is
             // aligned; whatever others store meanwhile, an atomic load is one value.
-            *word = unsafe { &*(at as *const AtomicU64) }.load(Ordering::Relaxed);
-            at += 8;
-        }
+            unsafe { &*(at as *const AtomicU64) }.load(Ordering::Relaxed)
+        });
+        at += BLOCK_SIZE as u64;
     }
     copy_bytes(at, rest);
 }
