@@ -4,8 +4,9 @@
 //! image is copied once, word by word, into frames that only the linker server has, and everything after
 //! that sees the copy. Planning a load makes the linked bytes beside it; mapping copies them to their pages.
 
-use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU8, Ordering};
 use linker_books::ledger::Account;
+use linker_space::asm::{self, BLOCK_WORDS};
 use linker_space::error::ObjectError;
 use linker_space::objects::{Objects, PAGE_BITS, PAGE_SIZE};
 use linker_space::vspace::{make_tables, map};
@@ -127,29 +128,19 @@ fn make_room(objects: &mut Objects, at: u64, size: u64) -> Result<&'static mut [
     Ok(unsafe { core::slice::from_raw_parts_mut(at as *mut u8, size) })
 }
 
-/// Words that are copied at a time: as many as there are registers for, so that stores go in pairs.
-const BLOCK_WORDS: usize = 16;
-const BLOCK_SIZE: usize = BLOCK_WORDS * size_of::<u64>();
-
 /// Copies bytes that others may write meanwhile: each is loaded once.
 fn copy_shared(from: u64, to: &mut [u8]) {
+    const BLOCK_SIZE: usize = BLOCK_WORDS * size_of::<u64>();
     let (head, rest) = to.split_at_mut(to.len() / BLOCK_SIZE * BLOCK_SIZE);
-    if !from.is_multiple_of(8) {
+    let behind = from + head.len() as u64;
+    if from.is_multiple_of(8) {
+        let blocks = <[[u64; BLOCK_WORDS]]>::mut_from_bytes(head).expect("the copy begins on a page");
+        // SAFETY: the caller has checked that the bytes lie in a mapped area, and the address is aligned.
+        unsafe { asm::copy_shared(from, blocks) };
+    } else {
         copy_bytes(from, head);
-        return copy_bytes(from + head.len() as u64, rest);
     }
-    let blocks = <[[u64; BLOCK_WORDS]]>::mut_from_bytes(head).expect("the copy begins on a page");
-    let mut at = from;
-    for block in blocks {
-        *block = core::array::from_fn(|word| {
-            let at = at + (word * size_of::<u64>()) as u64;
-            // SAFETY: the caller has checked that the bytes lie in a mapped area, and the address is
-            // aligned; whatever others store meanwhile, an atomic load is one value.
-            unsafe { &*(at as *const AtomicU64) }.load(Ordering::Relaxed)
-        });
-        at += BLOCK_SIZE as u64;
-    }
-    copy_bytes(at, rest);
+    copy_bytes(behind, rest);
 }
 
 fn copy_bytes(from: u64, to: &mut [u8]) {
