@@ -97,6 +97,7 @@ fn link_domain_rings(
 fn drain(sources: &mut [Source], sink: Sink, ipc: &mut Ipc) {
     let mut buffer = [0; RECORD_MAX];
     let linker = sources.iter().position(|source| source.stream == streams::LINKER);
+    // Who writes a record signals behind it, so that what comes meanwhile is another turn of the server's loop.
     let mut more = true;
     while more {
         more = false;
@@ -105,7 +106,7 @@ fn drain(sources: &mut [Source], sink: Sink, ipc: &mut Ipc) {
             while turns.next().is_some()
                 && let Some(bytes) = sources[index].ring.take(&mut buffer)
             {
-                more = true;
+                more |= turns.is_empty();
                 if sources[index].stream >= streams::LINK_DOMAIN
                     && let Some(linker) = linker
                 {

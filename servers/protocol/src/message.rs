@@ -5,6 +5,10 @@
 //! and bytes left over behind the value.
 
 use serde::{Deserialize, Serialize};
+use zerocopy::IntoBytes;
+
+// The bytes of a word are in the message's order, so that words are written and read where they are.
+const _: () = assert!(cfg!(target_endian = "little"));
 
 /// The version of every message in this crate. It grows when a message changes its meaning.
 pub const VERSION: u32 = 1;
@@ -32,28 +36,19 @@ pub enum MessageError {
 
 /// Writes `value` into `words` and returns how many words it takes.
 pub fn encode<T: Serialize + ?Sized>(value: &T, words: &mut [u64]) -> Result<usize, MessageError> {
-    let mut buffer = [0_u8; BYTES_MAX];
-    let bytes = postcard::to_slice(value, &mut buffer).map_err(|_| MessageError::TooLong)?;
-    let length = bytes.len();
-    let count = 1 + length.div_ceil(8);
     let (first, rest) = words.split_first_mut().ok_or(MessageError::TooLong)?;
-    let rest = rest.get_mut(..count - 1).ok_or(MessageError::TooLong)?;
+    let room = rest.len().min(BYTES_MAX / 8);
+    let bytes = rest[..room].as_mut_bytes();
+    let length = postcard::to_slice(value, bytes).map_err(|_| MessageError::TooLong)?.len();
     *first = (u64::from(VERSION) << 32) | length as u64;
-    for (word, chunk) in rest.iter_mut().zip(buffer[..length].chunks(8)) {
-        let mut eight = [0_u8; 8];
-        eight[..chunk.len()].copy_from_slice(chunk);
-        *word = u64::from_le_bytes(eight);
-    }
-    Ok(count)
+    // Nothing of what stood there goes along in the last word.
+    bytes[length..length.next_multiple_of(8)].fill(0);
+    Ok(1 + length.div_ceil(8))
 }
 
-/// Reads a value from `words`, which must be a private copy: the peer may still write to a shared one.
-///
-/// `buffer` takes the bytes, so that the value may borrow from it.
-pub fn decode<'a, T: Deserialize<'a>>(
-    words: &[u64],
-    buffer: &'a mut [u8; BYTES_MAX],
-) -> Result<T, MessageError> {
+/// Reads a value from `words`, which must be a private copy: the peer may still write to a shared one. The value may
+/// borrow from them.
+pub fn decode<'a, T: Deserialize<'a>>(words: &'a [u64]) -> Result<T, MessageError> {
     let (first, rest) = words.split_first().ok_or(MessageError::Truncated)?;
     let version = u32::try_from(first >> 32).map_err(|_| MessageError::Malformed)?;
     if version != VERSION {
@@ -63,13 +58,15 @@ pub fn decode<'a, T: Deserialize<'a>>(
     if length > BYTES_MAX || length > rest.len() * 8 {
         return Err(MessageError::Truncated);
     }
-    for (chunk, word) in buffer[..length].chunks_mut(8).zip(rest) {
-        let eight = word.to_le_bytes();
-        chunk.copy_from_slice(&eight[..chunk.len()]);
+    let mut bytes = postcard::Deserializer::from_bytes(&rest.as_bytes()[..length]);
+    // A value is large: as it is read it is returned.
+    match T::deserialize(&mut bytes) {
+        Ok(value) => match bytes.finalize() {
+            Ok([]) => Ok(value),
+            left => Err(MessageError::Trailing(left.map_or(0, <[u8]>::len))),
+        },
+        Err(_) => Err(MessageError::Malformed),
     }
-    let (value, left) =
-        postcard::take_from_bytes::<T>(&buffer[..length]).map_err(|_| MessageError::Malformed)?;
-    if left.is_empty() { Ok(value) } else { Err(MessageError::Trailing(left.len())) }
 }
 
 #[cfg(test)]
@@ -80,18 +77,20 @@ mod tests {
     fn a_value_comes_back_and_each_damage_has_its_error() {
         let mut words = [0_u64; WORDS_MAX];
         let count = encode(&(7_u32, "name"), &mut words).unwrap();
-        let mut buffer = [0; BYTES_MAX];
-        assert_eq!(decode::<(u32, &str)>(&words[..count], &mut buffer), Ok((7, "name")));
+        assert_eq!(decode::<(u32, &str)>(&words[..count]), Ok((7, "name")));
 
-        assert_eq!(decode::<u8>(&[], &mut buffer), Err(MessageError::Truncated));
-        assert_eq!(decode::<(u32, &str)>(&words[..1], &mut buffer), Err(MessageError::Truncated));
-        assert_eq!(decode::<u8>(&words[..count], &mut buffer), Err(MessageError::Trailing(5)));
+        assert_eq!(decode::<u8>(&[]), Err(MessageError::Truncated));
+        assert_eq!(decode::<(u32, &str)>(&words[..1]), Err(MessageError::Truncated));
+        assert_eq!(decode::<u8>(&words[..count]), Err(MessageError::Trailing(5)));
         assert_eq!(
-            decode::<(u64, u64, u64, u64, u64, u64, u64)>(&words[..count], &mut buffer),
+            decode::<(u64, u64, u64, u64, u64, u64, u64)>(&words[..count]),
             Err(MessageError::Malformed)
         );
         words[0] += 1 << 32;
-        assert_eq!(decode::<u8>(&words[..count], &mut buffer), Err(MessageError::Version(2)));
+        assert_eq!(decode::<u8>(&words[..count]), Err(MessageError::Version(2)));
         assert_eq!(encode(&[0_u8; 200][..], &mut [0; 4]), Err(MessageError::TooLong));
+        let mut dirty = [u64::MAX; 3];
+        assert_eq!(encode(&[1_u8, 2, 3], &mut dirty), Ok(2));
+        assert_eq!(dirty, [(u64::from(VERSION) << 32) | 3, 0x03_0201, u64::MAX], "nothing old goes along");
     }
 }

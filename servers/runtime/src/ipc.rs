@@ -6,7 +6,7 @@ use sel4_sys::{seL4_CPtr, seL4_MessageInfo};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use strata_protocol::caps::slot;
-use strata_protocol::message::{BYTES_MAX, MessageError, WORDS_MAX, decode, encode};
+use strata_protocol::message::{MessageError, WORDS_MAX, decode, encode};
 
 use crate::Ipc;
 
@@ -82,9 +82,8 @@ pub fn reply_receive(ipc: &mut Ipc, service: seL4_CPtr, answer: seL4_MessageInfo
 /// Reads the value that has just arrived with this tag.
 pub fn get<T: DeserializeOwned>(ipc: &Ipc, tag: seL4_MessageInfo) -> Result<T, MessageError> {
     let length = usize::try_from(tag.get_length()).unwrap_or(WORDS_MAX).min(WORDS_MAX);
-    let mut buffer = [0; BYTES_MAX];
     // Nobody but this thread and the kernel, in its own system call, writes to the buffer.
-    decode(&ipc.msg[..length], &mut buffer)
+    decode(&ipc.msg[..length])
 }
 
 /// Writes a value, with as many capabilities as the caller has put into the buffer, and gives its tag.

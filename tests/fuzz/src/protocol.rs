@@ -6,7 +6,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use strata_protocol::linker::{Reply, Request};
-use strata_protocol::message::{BYTES_MAX, WORDS_MAX, decode, encode};
+use strata_protocol::message::{WORDS_MAX, decode, encode};
 
 use crate::Random;
 
@@ -65,12 +65,11 @@ fn round_trip<T>(words: &[u64]) -> Result<&'static str, String>
 where
     T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
 {
-    let (mut buffer, mut again) = ([0; BYTES_MAX], [0; BYTES_MAX]);
-    let Ok(value) = decode::<T>(words, &mut buffer) else { return Ok("refused") };
+    let Ok(value) = decode::<T>(words) else { return Ok("refused") };
     let mut encoded = [0; WORDS_MAX];
     let count =
         encode(&value, &mut encoded).map_err(|error| format!("{value:?} does not encode: {error:?}"))?;
-    let back = decode::<T>(&encoded[..count], &mut again)
-        .map_err(|error| format!("{value:?} does not come back: {error:?}"))?;
+    let back =
+        decode::<T>(&encoded[..count]).map_err(|error| format!("{value:?} does not come back: {error:?}"))?;
     if back == value { Ok("accepted") } else { Err(format!("{value:?} comes back as {back:?}")) }
 }
