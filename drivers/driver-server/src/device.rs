@@ -2,7 +2,7 @@
 //! registers, through all layers.
 
 use bus_space::{BusHandle, BusTag};
-use driver_class::{Answer, Driver, Words};
+use driver_class::{Answer, Driver, Memory, NotThis, Words};
 use kmod_api::bus::Device;
 use kmod_api::symbols::{
     bus_space_read_1, bus_space_read_2, bus_space_read_4, bus_space_read_8, bus_space_write_1,
@@ -26,21 +26,34 @@ pub unsafe extern "C" fn entry<D: Driver<Device>, const CLOCK_HZ: u32>(start: *c
         Ok(device) => device,
         Err(errno) => server.refuse(errno),
     };
-    let found = match server.map_memory() {
-        Ok(Some(memory)) => D::probe_with(device, memory, CLOCK_HZ),
-        Ok(None) => D::probe(device, CLOCK_HZ),
+    let memory = match server.map_memory() {
+        Ok(memory) => memory,
         Err(errno) => server.refuse(errno),
     };
-    match found {
+    match &mut driver_of::<D>(device, memory, CLOCK_HZ) {
         Ok(driver) => server.serve(&mut Driven(driver)),
         Err(_) => server.refuse(Errno::ENODEV),
     }
 }
 
-/// A driver and what its server does with it.
-struct Driven<D>(D);
+/// The driver of a device. By a function of its own, and used where it has put it: moved, a driver would be on the stack twice,
+/// and whoever looks at the thread reads the words of its stack one by one.
+#[inline(never)]
+fn driver_of<D: Driver<Device>>(
+    device: Device,
+    memory: Option<Memory<Device>>,
+    clock_hz: u32,
+) -> Result<D, NotThis> {
+    match memory {
+        Some(memory) => D::probe_with(device, memory, clock_hz),
+        None => D::probe(device, clock_hz),
+    }
+}
 
-impl<D: Driver<Device>> Class for Driven<D> {
+/// A driver and what its server does with it.
+struct Driven<'a, D>(&'a mut D);
+
+impl<D: Driver<Device>> Class for Driven<'_, D> {
     fn stop(&mut self) {
         self.0.stop();
     }

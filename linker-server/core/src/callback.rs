@@ -89,9 +89,9 @@ impl Callbacks {
 }
 
 impl LinkDomain {
-    /// All callbacks, the retired ones included.
+    /// All callbacks, the retired ones included. Entries are filled from the front and never emptied.
     pub fn callbacks(&self) -> impl Iterator<Item = &Callback> {
-        self.callbacks.entries.iter().filter(|callback| callback.at != Va(0))
+        self.callbacks.entries.iter().take_while(|callback| callback.at != Va(0))
     }
 
     /// Issues the address by which others may call a function of a module. Until the module is linked, a call returns

@@ -220,6 +220,8 @@ struct Place {
 #[derive(Clone, Debug)]
 pub struct Capabilities {
     places: [Place; CAPABILITIES_MAX],
+    /// Places from here on have never held a capability: every unload asks the others.
+    fresh: usize,
 }
 
 impl Default for Capabilities {
@@ -240,7 +242,7 @@ impl Capabilities {
             quota: Quota::UNLIMITED,
             used: Usage { modules: 0, frames: 0, symbols: 0 },
         });
-        Self { places }
+        Self { places, fresh: 1 }
     }
 
     /// A capability.
@@ -364,6 +366,7 @@ impl Capabilities {
         };
         let free = self.places.iter().position(|place| place.capability.is_none());
         let index = free.and_then(|index| u8::try_from(index).ok()).ok_or(CapabilityError::Full)?;
+        self.fresh = self.fresh.max(usize::from(index) + 1);
         let place = &mut self.places[usize::from(index)];
         place.capability =
             Some(Capability { parent: Some(from), object, rights, quota, used: Usage::default() });
@@ -408,7 +411,7 @@ impl Capabilities {
 
     /// Takes away every capability of a module that is gone.
     pub fn forget_module(&mut self, module: ModuleId) {
-        for place in &mut self.places {
+        for place in &mut self.places[..self.fresh] {
             if place.capability.is_some_and(|capability| capability.object == Object::Module(module)) {
                 place.capability = None;
                 place.generation = (place.generation + 1) % GENERATIONS;

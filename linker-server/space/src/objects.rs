@@ -469,8 +469,7 @@ impl Objects {
         frames: u32,
         account: Account,
     ) -> Result<(), ObjectError> {
-        self.ledger.release(account, Charge::capabilities(count))?;
-        self.ledger.release(account, Charge::frames(frames))?;
+        self.ledger.release(account, Charge::capabilities(count).plus(Charge::frames(frames)))?;
         self.slots.give_back(slot_of(first), count as usize);
         Ok(())
     }
