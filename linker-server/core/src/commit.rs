@@ -263,10 +263,13 @@ const AGAIN: &str = "a text space takes again what it took before";
 
 /// Makes every patch, or takes back those that were made.
 fn replace_all(patches: &[Patch], text: &mut impl TextSpace) -> Result<(), CommitError> {
-    for (index, patch) in patches.iter().enumerate() {
-        debug_assert!(patch.old.links() == patch.new.links(), "a patch keeps the opcode");
+    let mut left = patches.iter();
+    while let Some(patch) = left.next() {
+        // `B` by `B` and `BL` by `BL`, under a core that executes it.
+        assert!(patch.old.links() == patch.new.links(), "a patch keeps the opcode");
         if let Err(mismatch) = text.replace(patch.at, patch.old.bits(), patch.new.bits()) {
-            for done in patches[..index].iter().rev() {
+            let made = patches.len() - left.len() - 1;
+            for done in patches[..made].iter().rev() {
                 text.write(done.at, done.old.bits()).expect(AGAIN);
             }
             text.publish();

@@ -5,6 +5,7 @@
 
 use strata_protocol::Text;
 use strata_protocol::driver::bench;
+use strata_protocol::linker::{Reply, Request};
 use strata_runtime::clock;
 
 use super::bench::{UNIT, load_unload, milli_instructions, per_round, relocations, rounded};
@@ -27,8 +28,10 @@ case!(
         figure("linker.unload.work", milli_instructions(unload), UNIT);
         // Under instruction counting a nanosecond passes with each instruction, and nobody waits for a timer.
         figure("linker.unload.latency", milli_instructions(unload), "ns");
+        request(agent)?;
         signatures(agent)?;
         growth_with_relocations(agent)?;
+        unmapping(agent, unload)?;
         // Beside a module of the same size: memory is split for that one, and not for each that is measured.
         agent.load(NEIGHBOUR)?;
         growth_with_modules(agent)?;
@@ -65,6 +68,41 @@ fn unload_of(agent: &mut Agent, module: &str, name: &str) -> Outcome<u64> {
         ensure_eq!(unloaded, Ok(()), "unload of {name}");
     }
     Ok(least)
+}
+
+/// Requests of one loop.
+const REQUESTS: u64 = 64;
+
+/// What a request that is answered at once takes, with both sides' making and reading of messages.
+fn request(agent: &mut Agent) -> Outcome {
+    let start = clock::ticks();
+    for _ in 0..REQUESTS {
+        let reply = agent.linker(&Request::Status)?;
+        ensure!(matches!(reply, Reply::Status { .. }), "STATUS is answered by {reply:?}");
+    }
+    figure("linker.request", milli_instructions(clock::ticks() - start) / REQUESTS, UNIT);
+    Ok(())
+}
+
+/// Frames of a module.
+fn frames(agent: &mut Agent, module: &str) -> Outcome<u64> {
+    agent.load(module)?;
+    let row = agent.ledger_of(module)?;
+    agent.unload(module)?;
+    let Some(row) = row else { fail!("the ledger has no row for {module}") };
+    Ok(row.frames)
+}
+
+/// How much of an unload is pages: the slope between a module of few and one of many, each of which has a call site, too.
+/// `unload` are the ticks that the one of few takes.
+fn unmapping(agent: &mut Agent, unload: u64) -> Outcome {
+    let (few, many) = (frames(agent, "bench_layer")?, frames(agent, "far_sites")?);
+    let (_, large) = load_unload(agent, "far_sites")?;
+    ensure!(many > few && large > unload, "no slope: {few} and {many} frames, {unload} and {large} ticks");
+    let per_page = milli_instructions(large - unload) / (many - few);
+    figure("linker.unload.per_page", per_page, UNIT);
+    figure("linker.unload.besides", milli_instructions(unload).saturating_sub(per_page * few), UNIT);
+    Ok(())
 }
 
 fn growth_with_relocations(agent: &mut Agent) -> Outcome {
