@@ -94,6 +94,7 @@ impl Agent {
     }
 
     /// Asks a service; a message that does not come back as it should fails the case.
+    #[inline(always)]
     fn ask<Q: Serialize + fmt::Debug, A: DeserializeOwned>(
         &mut self,
         service: seL4_CPtr,
@@ -103,6 +104,7 @@ impl Agent {
     }
 
     /// Asks the linker server.
+    #[inline]
     pub(crate) fn linker(&mut self, request: &Request) -> Outcome<Reply> {
         self.ask(slot::LINKER, request)
     }
