@@ -34,8 +34,9 @@ pub const CALL_TRUTH: &str = "STRATA_CALL_TRUTH";
 pub const MODULES: &str = "STRATA_MODULES";
 /// The seed of all runs; [`SEED_DEFAULT`] without it.
 pub const SEED: &str = "STRATA_SEED";
-/// Time limits are multiplied by this where nobody has given a number ([`PATIENCE`](strata_host::patience::PATIENCE)). The limits that cases state are those of a board. QEMU with a plugin, on a host that has other work, takes longer.
-pub const PATIENCE_USUAL: u16 = 4;
+/// Time limits are multiplied by this where nobody has given a number ([`PATIENCE`](strata_host::patience::PATIENCE)).
+/// The limits that cases state are those of a board. QEMU with a plugin, on a host that has other work, takes longer.
+pub const PATIENCE_USUAL: u16 = 10;
 
 /// The seed of a run that nobody gave one.
 pub const SEED_DEFAULT: u64 = 1;
