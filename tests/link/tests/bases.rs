@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use kmod::base::{Permission, Site};
+use kmod::records::SERVER_MEMORY;
 use kmod::{AliasKind, BaseError, BaseObject, ElfError};
 use link_tests::base::{BaseImage, DATA, TEXT};
 use link_tests::image::{Image, PROGBITS, Section};
@@ -156,9 +157,18 @@ fn servers() {
     assert_eq!(server(24, &[1]), BaseError::ServerDevice(0));
     assert_eq!(server(32, &[1]), BaseError::ServerDevice(0));
     assert_eq!(server(32, &(!0xfffu64).to_le_bytes()), BaseError::ServerDevice(0));
-    assert_eq!(server(44, &[1]), BaseError::ServerReserved(0));
+    assert_eq!(server(44, &[2]), BaseError::ServerReserved(0));
+    assert_eq!(server(47, &[0x80]), BaseError::ServerReserved(0));
     assert_eq!(server(63, &[1]), BaseError::ServerReserved(0));
     assert_eq!(server(64, b"uart"), BaseError::DuplicateServer(1));
+    // The one flag that there is.
+    for flags in [0, SERVER_MEMORY] {
+        let mut image = BaseImage::small().image();
+        image.section(".modlink.server").bytes[44..48].copy_from_slice(&flags.to_le_bytes());
+        let file = image.write();
+        let first = BaseObject::parse(&file).unwrap().servers().next().unwrap();
+        assert_eq!(first.memory, flags == SERVER_MEMORY);
+    }
     let mut many = BaseImage::small();
     many.servers = (0..=kmod::SERVERS_MAX).map(|index| (format!("s{index}"), 0, 0)).collect();
     assert_eq!(refused(&many.image()), BaseError::TooManyServers);
