@@ -292,7 +292,7 @@ fn a_block_that_is_damaged_on_its_way_is_an_error_of_the_driver() {
     assert!(card.get_card_type().is_some());
     board.get().card.damages = true;
     let volumes = VolumeManager::new(card, NoTime);
-    let error = volumes.open_volume(VolumeIdx(0)).err().expect("the block is damaged");
+    let error = volumes.open_volume(VolumeIdx(0)).expect_err("the block is damaged");
     assert!(format!("{error:?}").contains("CrcError"), "{error:?}");
     assert!(volumes.open_volume(VolumeIdx(0)).is_ok());
 }

@@ -227,8 +227,9 @@ case!(
     120, SPINS, fn s34_loop_under_the_uart_leaves_the_line_alive(agent) {
         let uart = agent.open("uart")?;
         agent.load("endless_read")?;
-        agent.control("endless_read", [0; 4])?;
+        // Whoever reads first hangs, on another core perhaps before the control has come back.
         let start = clock::microseconds();
+        agent.control("endless_read", [0; 4])?;
         // This read hangs, or it waits behind another client's that does.
         let answer = uart.call(agent.ipc, strata_protocol::driver::BUS_READ, &[4, crate::device::UART_ID_AT]);
         agent.took_ms(start, 200, 1_000, "a read that does not come back")?;
