@@ -227,10 +227,8 @@ case!(
     120, SPINS, fn s34_loop_under_the_uart_leaves_the_line_alive(agent) {
         let uart = agent.open("uart")?;
         agent.load("endless_read")?;
-        // Whoever reads first hangs, on another core perhaps before the control has come back.
+        agent.control("endless_read", [crate::device::UART_ID_AT, 0, 0, 0])?;
         let start = clock::microseconds();
-        agent.control("endless_read", [0; 4])?;
-        // This read hangs, or it waits behind another client's that does.
         let answer = uart.call(agent.ipc, strata_protocol::driver::BUS_READ, &[4, crate::device::UART_ID_AT]);
         agent.took_ms(start, 200, 1_000, "a read that does not come back")?;
         ensure_eq!(answer.label, 0, "its answer: {answer:x?}");
