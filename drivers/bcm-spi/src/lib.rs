@@ -15,7 +15,8 @@ use bus_space::Registers;
 use driver_class::serial::Stuck;
 use driver_class::spi::{SpiController, request};
 use driver_class::{Answer, Driver, NotThis, Words};
-use strata_protocol::driver::spi::{BYTES_MAX, Select, Settings};
+use strata_protocol::driver::Later;
+use strata_protocol::driver::spi::{BYTES_MAX, LATER, Select, Settings};
 
 /// Looks at the status without progress before a transfer is given up: many times what a byte takes at the slowest clock.
 pub const POLLS_MAX: u32 = 1_000_000;
@@ -52,6 +53,8 @@ struct Job {
 }
 
 impl<R: Registers> Driver<R> for Spi0<R> {
+    const LATER: Option<Later> = Some(LATER);
+
     /// The device has no identification: it is there if it keeps a divider.
     fn probe(registers: R, clock_hz: u32) -> Result<Self, NotThis> {
         let job = Job { bytes: [0; BYTES_MAX], count: 0, sent: 0, come: 0 };

@@ -3,6 +3,7 @@
 //! Method: a model of the controller with FIFOs of 16 bytes that moves a byte every few looks, and a chip that answers
 //! each byte with its complement. The last test puts clients of `embedded-hal` on top.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::vec::Vec;
 
@@ -221,15 +222,38 @@ fn transfers_that_are_begun_go_the_same_way_by_interrupts() {
 fn while_a_transfer_is_under_way_the_controller_is_taken() {
     let model = Spi::default();
     let served = server(&model);
-    let ask = |label| {
+    let number = Cell::new(0);
+    let ask_as = |client, label| {
         let mut words = [0; strata_protocol::message::WORDS_MAX];
         let length = CHIP.encode(&[1, 2, 3], &mut words).unwrap();
-        (&served).call(label, &mut words, length)
+        if label == LATER.result || label == LATER.abort {
+            words[0] = number.get();
+        }
+        let answer = served.client(client).call(label, &mut words, length);
+        if label == LATER.begin && answer.is_ok() {
+            number.set(words[0]);
+        }
+        answer
     };
-    assert_eq!((ask(LATER.result), ask(LATER.begin)), (Err(Errno::ENOENT), Ok(0)));
+    let ask = |label| ask_as(1, label);
+    assert_eq!((ask(LATER.result), ask(LATER.begin)), (Err(Errno::ENOENT), Ok(1)));
     let taken = Err(Errno::EBUSY);
     assert_eq!((ask(TRANSFER), ask(LATER.begin), ask(LATER.result)), (taken, taken, taken));
     assert_eq!((ask(LATER.abort), ask(LATER.result)), (Ok(0), Err(Errno::ENOENT)));
     assert_eq!(model.get().control & register::CONTROL_ACTIVE, 0);
     assert_eq!(ask(TRANSFER), Ok(1));
+    // A client that has gone keeps the controller for the time of its lease; its chip is let go then, and it has nothing to
+    // fetch if it comes back.
+    assert_eq!((ask(LATER.begin), ask_as(2, LATER.abort)), (Ok(1), Err(Errno::ENOENT)));
+    let (late, held) = (number.get(), model.get().control & register::CONTROL_ACTIVE);
+    served.now_us.update(|now_us| now_us + LATER.lease_us - 1);
+    assert_eq!((held, ask_as(2, LATER.begin)), (register::CONTROL_ACTIVE, taken));
+    served.now_us.update(|now_us| now_us + 1);
+    model.get().seen.clear();
+    assert_eq!((ask_as(2, LATER.begin), ask_as(2, TRANSFER)), (Ok(1), taken));
+    number.set(late);
+    assert_eq!((ask(LATER.result), ask(LATER.abort)), (Err(Errno::ENOENT), Err(Errno::ENOENT)));
+    served.now_us.update(|now_us| now_us + LATER.lease_us);
+    assert_eq!(ask_as(3, TRANSFER), Ok(1));
+    assert_eq!(model.get().seen.last(), Some(&(0b1101, [1, 2, 3].into())));
 }

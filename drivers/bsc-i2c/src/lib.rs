@@ -22,7 +22,8 @@ pub mod register;
 use bus_space::Registers;
 use driver_class::i2c::{I2cBus, request};
 use driver_class::{Answer, Driver, NotThis, Words};
-use strata_protocol::driver::i2c::{BYTES_MAX, Outcome};
+use strata_protocol::driver::Later;
+use strata_protocol::driver::i2c::{BYTES_MAX, LATER, Outcome};
 
 /// Bits a second on the bus: standard mode, which every device knows.
 pub const BUS_HZ: u32 = 100_000;
@@ -68,6 +69,8 @@ impl Default for Job {
 }
 
 impl<R: Registers> Driver<R> for Controller<R> {
+    const LATER: Option<Later> = Some(LATER);
+
     /// Sets the speed. The device has no identification: it is there if it keeps the divider.
     fn probe(registers: R, clock_hz: u32) -> Result<Self, NotThis> {
         let divider = (clock_hz.div_ceil(BUS_HZ).next_multiple_of(2)).clamp(2, register::DIVIDER_MAX);

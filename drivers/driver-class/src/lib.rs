@@ -17,6 +17,7 @@ pub mod clock;
 pub mod firmware;
 pub mod gpio;
 pub mod i2c;
+pub mod lease;
 pub mod random;
 pub mod serial;
 pub mod spi;
@@ -24,6 +25,7 @@ pub mod time;
 
 use bus_space::Registers;
 use strata_protocol::Errno;
+use strata_protocol::driver::Later;
 use strata_protocol::message::WORDS_MAX;
 
 /// The words of a request, and then of its answer.
@@ -50,6 +52,10 @@ pub struct Memory<R> {
 /// Holding one proves that the device has been found and set up. Between two calls no posted write is under way: whoever
 /// writes last reads back.
 pub trait Driver<R: Registers>: Sized {
+    /// The requests of a class whose transfers can be begun and fetched. Whoever serves such a driver hands requests on through
+    /// a [`lease::Lease`], which knows whose a transfer is.
+    const LATER: Option<Later> = None;
+
     /// Finds the device and sets it up. `clock_hz` is the clock that the board feeds it, 0 where that does not matter.
     fn probe(registers: R, clock_hz: u32) -> Result<Self, NotThis>;
 

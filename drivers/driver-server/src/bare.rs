@@ -24,7 +24,7 @@ pub unsafe extern "C" fn entry(start: *const ServerStart) -> ! {
 struct Bare(Device);
 
 impl Class for Bare {
-    fn request(&mut self, label: u64, words: &mut Words, _length: usize) -> Answer {
+    fn request(&mut self, _client: u64, label: u64, words: &mut Words, _length: usize) -> Answer {
         device::request(&self.0, label, words)
     }
 }

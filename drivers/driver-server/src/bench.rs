@@ -42,9 +42,9 @@ pub unsafe extern "C" fn entry(start: *const ServerStart) -> ! {
 struct Bench(Demo);
 
 impl Class for Bench {
-    fn request(&mut self, label: u64, words: &mut Words, length: usize) -> Answer {
+    fn request(&mut self, client: u64, label: u64, words: &mut Words, length: usize) -> Answer {
         if label != BENCH_RUN {
-            return self.0.request(label, words, length);
+            return self.0.request(client, label, words, length);
         }
         words[0] = run(words[0], words[1])?;
         Ok(1)

@@ -52,7 +52,7 @@ impl Demo {
 }
 
 impl Class for Demo {
-    fn request(&mut self, label: u64, words: &mut Words, _length: usize) -> Answer {
+    fn request(&mut self, _client: u64, label: u64, words: &mut Words, _length: usize) -> Answer {
         let argument = words[0];
         match label {
             // SAFETY: the symbol takes any number.

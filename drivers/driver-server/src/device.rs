@@ -2,6 +2,7 @@
 //! registers, through all layers.
 
 use bus_space::{BusHandle, BusTag};
+use driver_class::lease::{Asker, Lease};
 use driver_class::{Answer, Driver, Memory, NotThis, Words};
 use kmod_api::bus::Device;
 use kmod_api::symbols::{
@@ -12,6 +13,7 @@ use kmod_api::thread;
 use strata_protocol::Errno;
 use strata_protocol::domain::ServerStart;
 use strata_protocol::driver::{BUS_CHECK, BUS_READ, BUS_WRITE};
+use strata_runtime::clock;
 
 use crate::server::{Class, Server};
 
@@ -31,7 +33,7 @@ pub unsafe extern "C" fn entry<D: Driver<Device>, const CLOCK_HZ: u32>(start: *c
         Err(errno) => server.refuse(errno),
     };
     match &mut driver_of::<D>(device, memory, CLOCK_HZ) {
-        Ok(driver) => server.serve(&mut Driven(driver)),
+        Ok(driver) => server.serve(&mut Driven { driver, lease: Lease::default() }),
         Err(_) => server.refuse(Errno::ENODEV),
     }
 }
@@ -51,26 +53,31 @@ fn driver_of<D: Driver<Device>>(
 }
 
 /// A driver and what its server does with it.
-struct Driven<'a, D>(&'a mut D);
+struct Driven<'a, D> {
+    driver: &'a mut D,
+    lease: Lease,
+}
 
 impl<D: Driver<Device>> Class for Driven<'_, D> {
     fn stop(&mut self) {
-        self.0.stop();
+        self.driver.stop();
     }
 
     fn layers_changed(&mut self) {
-        self.0.layers_changed();
+        self.driver.layers_changed();
     }
 
     fn signalled(&mut self, server: &Server) {
-        if self.0.interrupt() {
+        if self.driver.interrupt() {
             server.tell_client();
         }
     }
 
-    fn request(&mut self, label: u64, words: &mut Words, length: usize) -> Answer {
-        match self.0.request(label, words, length) {
-            Err(Errno::ENOSYS) => request(self.0.registers(), label, words),
+    fn request(&mut self, client: u64, label: u64, words: &mut Words, length: usize) -> Answer {
+        // Only leases need the time.
+        let now_us = if D::LATER.is_some() { clock::microseconds() } else { 0 };
+        match self.lease.request(self.driver, Asker { client, now_us }, label, words, length) {
+            Err(Errno::ENOSYS) => request(self.driver.registers(), label, words),
             answer => answer,
         }
     }

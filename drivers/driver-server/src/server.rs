@@ -43,8 +43,8 @@ pub trait Class {
     /// An interrupt or another signal has come.
     fn signalled(&mut self, _server: &Server) {}
 
-    /// Answers a request. `words` holds its `length` words and takes the answer's.
-    fn request(&mut self, label: u64, words: &mut Words, length: usize) -> Answer;
+    /// Answers a request of the client with this badge. `words` holds its `length` words and takes the answer's.
+    fn request(&mut self, client: u64, label: u64, words: &mut Words, length: usize) -> Answer;
 
     /// Runs after the answer has gone out, for requests that are answered before they are carried out.
     fn after(&mut self) {}
@@ -186,7 +186,7 @@ impl Server {
                 self.stand_in(Errno::EAGAIN);
             }
             let length = usize::try_from(info.get_length()).unwrap_or(WORDS_MAX).min(WORDS_MAX);
-            let answer = answer(class, info.get_label(), &mut self.ipc.msg, length);
+            let answer = answer(class, badge, info.get_label(), &mut self.ipc.msg, length);
             let reply = match answer {
                 Ok(words) => seL4_MessageInfo::new(0, 0, 0, words.min(WORDS_MAX) as u64),
                 Err(errno) => seL4_MessageInfo::new(number(errno), 0, 0, 0),
@@ -219,7 +219,7 @@ impl Server {
     pub fn refuse(self, errno: Errno) -> ! {
         struct Refusing(Errno);
         impl Class for Refusing {
-            fn request(&mut self, _label: u64, _words: &mut Words, _length: usize) -> Answer {
+            fn request(&mut self, _client: u64, _label: u64, _words: &mut Words, _length: usize) -> Answer {
                 Err(self.0)
             }
         }
@@ -230,8 +230,8 @@ impl Server {
 /// What a request is answered. Its buffers are on the stack only meanwhile: whoever looks at a thread that waits reads
 /// the words of its stack one by one.
 #[inline(never)]
-fn answer(class: &mut impl Class, label: u64, words: &mut Words, length: usize) -> Answer {
-    class.request(label, words, length)
+fn answer(class: &mut impl Class, client: u64, label: u64, words: &mut Words, length: usize) -> Answer {
+    class.request(client, label, words, length)
 }
 
 /// An errno as a message label.

@@ -9,6 +9,7 @@
 use core::cell::{Cell, RefCell, RefMut};
 
 use bus_space::{BarrierFlags, Registers};
+use driver_class::lease::{Asker, Lease};
 use driver_class::{Driver, NotThis, Words};
 use strata_protocol::Errno;
 use strata_protocol::driver::{Arrivals, Call};
@@ -79,6 +80,9 @@ pub struct Served<'m, M, D> {
     pub model: &'m Shared<M>,
     /// Its driver.
     pub driver: RefCell<D>,
+    lease: RefCell<Lease>,
+    /// Microseconds that have passed: one at each moment, and as many as a test likes.
+    pub now_us: Cell<u64>,
     /// How often the client has been signalled.
     signals: Cell<u64>,
     /// How often the device has interrupted.
@@ -94,11 +98,20 @@ impl<'m, M: Model, D: Driver<&'m Shared<M>>> Served<'m, M, D> {
     /// As [`Driver::probe`].
     pub fn new(model: &'m Shared<M>, clock_hz: u32) -> Result<Self, NotThis> {
         let driver = RefCell::new(D::probe(model, clock_hz)?);
-        Ok(Self { model, driver, signals: Cell::new(0), interrupts: Cell::new(0), refusals: Cell::new(0) })
+        Ok(Self {
+            model,
+            driver,
+            lease: RefCell::default(),
+            now_us: Cell::new(0),
+            signals: Cell::new(0),
+            interrupts: Cell::new(0),
+            refusals: Cell::new(0),
+        })
     }
 
     /// Lets a moment pass; an interrupt that is raised then goes to the driver.
     pub fn step(&self) {
+        self.now_us.update(|now_us| now_us + 1);
         self.model.get().step();
         if self.model.get().raises() {
             self.interrupts.set(self.interrupts.get() + 1);
@@ -118,6 +131,24 @@ impl<'m, M: Model, D: Driver<&'m Shared<M>>> Served<'m, M, D> {
         self.signals.set(self.signals.get() + 1);
     }
 
+    /// The server as the client with this badge reaches it. `&Served` is that of the first client, whose badge is 1.
+    pub const fn client(&self, badge: u64) -> Client<'_, 'm, M, D> {
+        Client { served: self, badge }
+    }
+
+    fn answer(&self, client: u64, label: u64, words: &mut Words, length: usize) -> Result<usize, Errno> {
+        if self.refusals.get() > 0 {
+            self.refusals.set(self.refusals.get() - 1);
+            self.signal();
+            return Err(Errno::EAGAIN);
+        }
+        let asker = Asker { client, now_us: self.now_us.get() };
+        let mut driver = self.driver.borrow_mut();
+        let answer = self.lease.borrow_mut().request(&mut *driver, asker, label, words, length);
+        assert_eq!(self.model.posted(), 0, "a write may be under way when the request is answered");
+        answer
+    }
+
     /// A client that waits for the server's signals; it has heard those of before.
     pub fn listener(&self) -> Listener<'_, 'm, M, D> {
         Listener { served: self, heard: self.signals.get() }
@@ -126,14 +157,20 @@ impl<'m, M: Model, D: Driver<&'m Shared<M>>> Served<'m, M, D> {
 
 impl<'m, M: Model, D: Driver<&'m Shared<M>>> Call for &Served<'m, M, D> {
     fn call(&mut self, label: u64, words: &mut Words, length: usize) -> Result<usize, Errno> {
-        if self.refusals.get() > 0 {
-            self.refusals.set(self.refusals.get() - 1);
-            self.signal();
-            return Err(Errno::EAGAIN);
-        }
-        let answer = self.driver.borrow_mut().request(label, words, length);
-        assert_eq!(self.model.posted(), 0, "a write may be under way when the request is answered");
-        answer
+        self.client(1).call(label, words, length)
+    }
+}
+
+/// One of several clients.
+#[derive(Debug)]
+pub struct Client<'s, 'm, M, D> {
+    served: &'s Served<'m, M, D>,
+    badge: u64,
+}
+
+impl<'m, M: Model, D: Driver<&'m Shared<M>>> Call for Client<'_, 'm, M, D> {
+    fn call(&mut self, label: u64, words: &mut Words, length: usize) -> Result<usize, Errno> {
+        self.served.answer(self.badge, label, words, length)
     }
 }
 

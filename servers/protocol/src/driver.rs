@@ -38,16 +38,25 @@ pub trait Arrivals {
 
 /// The labels of a request that may take long, and is answered before it is carried out.
 ///
-/// `begin` has the words of the class's request for a transfer, and an answer of none. The server signals its client at the end. `result` → the answer that the transfer would have had; EBUSY before its end, ENOENT
-/// where none has begun. `abort` ends it, or forgets its result. Until one of the two, everybody's transfers are EBUSY.
+/// `begin` has the words of `transfer` → the transfer's number. The server signals its client at the end. `result`, with the
+/// number in register 0 → the answer that `transfer` would have had; EBUSY before its end. `abort`, with the number, ends it
+/// or forgets its result. Both are ENOENT for what the asking client has not begun, and for what it has lost.
+///
+/// Until one of the two a transfer belongs to its client, and everybody's `begin` and `transfer` are EBUSY: for `lease_us`,
+/// after which any of the two has it ended and forgotten, and goes its way. So a client that has gone keeps the device no
+/// longer than that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Later {
+    /// Carries a transfer out before it is answered.
+    pub transfer: u64,
     /// Begins a transfer.
     pub begin: u64,
     /// Takes its result.
     pub result: u64,
     /// Gives it up.
     pub abort: u64,
+    /// For how long a transfer belongs to whoever began it, in microseconds since then: more than the longest one takes.
+    pub lease_us: u64,
 }
 
 /// Read a register: width in bytes, offset → value, status. Status is 0, or the errno number of a bus error that a

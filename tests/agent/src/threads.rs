@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     ended: AtomicBool,
     /// What it runs, a [`Body`].
     body: AtomicPtr<()>,
+    /// Its TCB.
+    tcb: AtomicU64,
     /// Words in and out, by the client's own meaning.
     pub(crate) words: [AtomicU64; 8],
 }
@@ -47,6 +49,7 @@ pub(crate) static SHARED: [Shared; THREADS_MAX] = [const {
         stop: AtomicBool::new(false),
         ended: AtomicBool::new(false),
         body: AtomicPtr::new(core::ptr::null_mut()),
+        tcb: AtomicU64::new(0),
         words: [const { AtomicU64::new(0) }; 8],
     }
 }; THREADS_MAX];
@@ -174,6 +177,7 @@ impl Agent {
         if SMP && core != CONTROL_CORE {
             check(self.ipc.seL4_TCB_SetAffinity(tcb, core.into()))?;
         }
+        SHARED[index].tcb.store(tcb, Ordering::Relaxed);
         SHARED[index].body.store(body as *mut (), Ordering::Release);
         let block = &BLOCKS[index];
         block.ipc_buffer.store(buffer, Ordering::Relaxed);
@@ -186,6 +190,13 @@ impl Agent {
             ..seL4_UserContext::default()
         };
         check(self.ipc.seL4_TCB_WriteRegisters(tcb, 1, 0, 36, &registers))
+    }
+
+    /// Ends a client where it is, without asking it: its thread is destroyed.
+    pub(crate) fn kill(&mut self, shared: &'static Shared) -> Outcome {
+        let killed = self.slots.delete(self.ipc, shared.tcb.load(Ordering::Relaxed));
+        ensure!(killed.is_ok(), "killing a client: {killed:?}");
+        Ok(())
     }
 
     /// Asks a client to end and waits until it has.

@@ -8,8 +8,8 @@ use crate::message::WORDS_MAX;
 /// A transfer. Register 0: chip select (bits 0 and 1) and mode (bits 2 and 3). 1: the fastest clock, in hertz. 2: bytes.
 /// The bytes to send from register 3 on. → the bytes that came back, from register 0 on.
 pub const TRANSFER: u64 = 96;
-/// The same, answered before it is carried out.
-pub const LATER: Later = Later { begin: 97, result: 98, abort: 99 };
+/// The same, answered before it is carried out. At 4 kHz, which is about the slowest clock, the longest one takes two seconds.
+pub const LATER: Later = Later { transfer: TRANSFER, begin: 97, result: 98, abort: 99, lease_us: 4_000_000 };
 /// The most bytes in one transfer.
 pub const BYTES_MAX: usize = (WORDS_MAX - HEAD) * 8;
 /// Words in front of the bytes of a request.

@@ -13,8 +13,8 @@ use crate::names::{BASE, PING};
 
 /// A capability that this client was given: where it is, and what it is called.
 #[derive(Clone, Copy)]
-struct Held {
-    at: seL4_CPtr,
+pub(super) struct Held {
+    pub(super) at: seL4_CPtr,
     number: u32,
 }
 
@@ -42,7 +42,7 @@ fn try_derive(
     }
 }
 
-fn derive(agent: &mut Agent, through: seL4_CPtr, object: CapObject, rights: u16) -> Outcome<Held> {
+pub(super) fn derive(agent: &mut Agent, through: seL4_CPtr, object: CapObject, rights: u16) -> Outcome<Held> {
     match try_derive(agent, through, object.clone(), rights, CapQuota::NONE)? {
         Ok(held) => Ok(held),
         Err(errno) => fail!("{object:?} with {rights:#x}: {errno}"),
@@ -72,7 +72,7 @@ fn refused_with(reply: &Reply, errno: Errno, what: &str) -> Outcome {
 }
 
 /// Takes rights away, as the root.
-fn revoke(agent: &mut Agent, held: Held, rights: u16) -> Outcome {
+pub(super) fn revoke(agent: &mut Agent, held: Held, rights: u16) -> Outcome {
     match agent.linker(&Request::Revoke { capability: held.number, rights })? {
         Reply::DoneWith { .. } => Ok(()),
         other => fail!("revoke of {}: {other:?}", held.number),

@@ -14,6 +14,7 @@ mod i2c;
 mod images;
 mod layers;
 mod logs;
+mod owners;
 mod packets;
 mod reclaim;
 mod registrations;
