@@ -13,16 +13,19 @@ fn instruction_line() -> u64 {
     4 << (ctr_el0() & 0xf)
 }
 
-/// Runs one maintenance instruction on each line of a range.
+/// Runs one maintenance instruction on each line of a range that is not empty.
 macro_rules! by_line {
     ($instruction:literal, $line:expr, $start:expr, $end:expr) => {{
         let line: u64 = $line;
         let mut at: u64 = $start & !(line - 1);
-        while at < $end {
+        loop {
             // SAFETY: cache maintenance changes no value that Rust can see: kernel data is coherent, user memory
             // is reached by raw words only. Callers pass mapped, readable addresses.
             unsafe { asm!(concat!($instruction, ", {}"), in(reg) at, options(nostack, preserves_flags)) };
             at += line;
+            if at >= $end {
+                break;
+            }
         }
     }};
 }
@@ -34,18 +37,21 @@ fn dsb_ish() {
     unsafe { asm!("dsb ish", options(nostack, preserves_flags)) };
 }
 
-/// Zeroes a range of the direct map by cache blocks where it can.
+/// Zeroes a range of the direct map, which is not empty, by cache blocks where it can.
 pub(crate) fn zero(start: u64, bytes: u64) {
     let dczid = dczid_el0();
     let block = 4 << (dczid & 0xf);
     // DCZID_EL0.DZP: the instruction is prohibited. Blocks must cover the range exactly.
     if dczid & 0x10 == 0 && (start | bytes).is_multiple_of(block) {
-        let mut at = start;
-        while at < start + bytes {
+        let (mut at, end) = (start, start + bytes);
+        loop {
             // SAFETY: the range is memory of an object being made, in the direct map, normal memory; `at` is a
             // whole block inside it.
             unsafe { asm!("dc zva, {}", in(reg) at, options(nostack, preserves_flags)) };
             at += block;
+            if at >= end {
+                break;
+            }
         }
     } else {
         let mut at = start;

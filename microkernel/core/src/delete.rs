@@ -47,14 +47,15 @@ impl<M: Machine> Kernel<M> {
         Ok(())
     }
 
-    /// Deletes every descendant of the capability in a slot.
+    /// Deletes every descendant of the capability in a slot, and what they have left in untyped memory.
     pub(crate) fn revoke(&mut self, slot: Slot) -> Result<(), Stop> {
         // The slot itself may be emptied on the way, when it lies in what is deleted: then there is no child.
         while let Some(child) = self.first_child(slot) {
             self.delete(child)?;
             self.preemption_point()?;
         }
-        Ok(())
+        // Here and not when it is used next: what that takes does not depend on who had the memory before.
+        self.reset(slot)
     }
 
     /// Ends what the capability in a slot stands for. `outer`: containers are

@@ -82,7 +82,7 @@ pub const IRQ_RESCHEDULE: u64 = 1;
 pub const IRQ_PHYSICAL_TIMER: u64 = 30;
 /// Work units between two looks for a waiting interrupt.
 pub const PREEMPTION_WORK_MAX: u64 = 100;
-/// log2 of the bytes that are zeroed in one work unit.
-pub const RESET_CHUNK_BITS: u64 = 8;
+/// log2 of the bytes that are zeroed in one work unit: a third of what deleting a capability takes.
+pub const RESET_CHUNK_BITS: u64 = 10;
 /// log2 of the slots of the root CNode.
 pub const ROOT_CNODE_BITS: u64 = 13;

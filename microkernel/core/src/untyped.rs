@@ -100,8 +100,10 @@ impl<M: Machine> Kernel<M> {
         Ok(Plan { kind, user_bits, object_bits, first, count })
     }
 
-    /// Zeroes what was used, from the top down, so that an interruption leaves a true free index.
-    fn reset(&mut self, slot: Slot) -> Result<(), Stop> {
+    /// Zeroes what was used of untyped memory in which nothing is left, from the top down, so that an interruption leaves
+    /// a true free index. Other capabilities have nothing to reset.
+    #[inline(never)]
+    pub(crate) fn reset(&mut self, slot: Slot) -> Result<(), Stop> {
         let View::Untyped { base, bits, device, mut free } = self.view(slot) else { return Ok(()) };
         while free != 0 {
             if device {

@@ -1,8 +1,11 @@
 //! Long operations, interrupted everywhere, end in the same state.
 use super::world::{ROOT, World};
 use crate::cap::View;
+use crate::machine::Machine;
 use crate::tcb::Reg;
+use crate::{PREEMPTION_WORK_MAX, RESET_CHUNK_BITS};
 use microkernel_abi::message::MessageInfo;
+use microkernel_abi::object::SLOT_BITS;
 use microkernel_abi::{label, syscall};
 
 /// Makes a CNode full of things, some of them containers, and one of them the CNode itself if `loops`.
@@ -69,12 +72,27 @@ fn revoke_is_interrupted() {
     world.check();
 }
 
+/// log2 of memory that takes several looks for an interrupt to zero.
+const LARGE: u64 = 20;
+/// What is zeroed between two looks.
+const BETWEEN: u64 = PREEMPTION_WORK_MAX << RESET_CHUNK_BITS;
+
+/// Checks after a stop that memory is still counted as used down to where it is zeroed, and returns that place.
+fn still_used(world: &World, memory: u64, stops: u64) -> u64 {
+    let View::Untyped { base, free, .. } = world.view(memory) else { panic!() };
+    assert!(free.is_multiple_of(1 << RESET_CHUNK_BITS), "{free:#x}");
+    assert!(free <= (1 << LARGE) - (stops - 1) * BETWEEN, "{free:#x} {stops}");
+    let zeroed = base + free..base + (1 << LARGE);
+    assert!(zeroed.step_by(8).all(|at| world.k.m.load(at) == 0), "from {free:#x} on, {stops}");
+    free
+}
+
 #[test]
 fn retype_is_interrupted_while_it_zeroes() {
     let mut world = World::new();
-    let memory = world.make(0, 18);
+    let memory = world.make(0, LARGE);
     let frame = world.next_slot();
-    assert_eq!(world.retype(memory, 0, 18, frame, 1), 0);
+    assert_eq!(world.retype(memory, 0, LARGE, frame, 1), 0);
     assert_eq!(world.delete(frame), 0);
     let slot = world.next_slot();
     world.write_message(&[], &[ROOT]);
@@ -90,11 +108,30 @@ fn retype_is_interrupted_while_it_zeroes() {
             break;
         }
         stops += 1;
-        let View::Untyped { free, .. } = world.view(memory) else { panic!() };
-        // What is still counted as used is what is still to be zeroed.
-        assert!(free.is_multiple_of(256) && free <= (1 << 18) - (stops - 1) * 100 * 256, "{free:#x} {stops}");
+        still_used(&world, memory, stops);
     }
     assert!((9..=11).contains(&stops), "{stops}");
     assert!(matches!(world.view(slot), View::Endpoint { .. }));
+    world.check();
+}
+
+#[test]
+fn revoke_leaves_zeroes() {
+    let mut world = World::new();
+    let memory = world.make(0, LARGE);
+    let tables = world.next_slot();
+    world.free += 2;
+    // CNodes fill it, and capabilities in them are no zeroes.
+    assert_eq!(world.retype(memory, 4, LARGE - SLOT_BITS - 1, tables, 2), 0);
+    for table in [tables, tables + 1] {
+        for at in [0, 7, (1 << (LARGE - SLOT_BITS - 1)) - 1] {
+            assert_eq!(world.invoke(table, label::CNODE_COPY, &[at, 14, ROOT, 64, 15], &[ROOT]), 0);
+        }
+    }
+    let stops = run_interrupted(&mut world, ROOT, label::CNODE_REVOKE, &[memory, 64]);
+    assert!(stops >= 9, "{stops}");
+    assert_eq!(still_used(&world, memory, 1), 0);
+    // An interrupt finds nothing to stop any more.
+    assert_eq!(run_interrupted(&mut world, ROOT, label::CNODE_REVOKE, &[memory, 64]), 0);
     world.check();
 }
