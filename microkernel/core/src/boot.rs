@@ -348,14 +348,16 @@ fn write_extra<M: Machine>(m: &mut M, at: u64, fdt: &[u8]) {
     let header = size_of::<BootInfoHeader>() as u64;
     m.store(at, HEADER_FDT);
     m.store(at + 8, extra_length(fdt));
-    let total = u32::try_from(fdt.len()).unwrap_or(0).to_be_bytes();
-    for (i, chunk) in fdt.chunks(8).enumerate() {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        if i * 8 <= TOTAL_SIZE_OFFSET && TOTAL_SIZE_OFFSET < i * 8 + 8 {
-            // The tree was cut: its header says so.
-            word[TOTAL_SIZE_OFFSET - i * 8..][..4].copy_from_slice(&total);
-        }
-        m.store(at + header + (i * 8) as u64, u64::from_le_bytes(word));
+    let (words, rest) = fdt.as_chunks();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let start = at + header;
+    for (i, word) in words.iter().chain((!rest.is_empty()).then_some(&last)).enumerate() {
+        m.store(start + (i * 8) as u64, u64::from_le_bytes(*word));
     }
+    // The tree was cut: its header says so, big-endian, in the upper half of the first word.
+    const { assert!(TOTAL_SIZE_OFFSET == 4) };
+    let total = u32::try_from(fdt.len()).unwrap_or(0).swap_bytes();
+    let first = m.load(start) & u64::from(u32::MAX);
+    m.store(start, first | u64::from(total) << 32);
 }

@@ -105,12 +105,13 @@ impl<'a> Fdt<'a> {
 
     /// Calls `found` for each range of memory.
     pub fn memory(&self, mut found: impl FnMut(Range)) -> Option<()> {
-        self.nodes(|node| {
-            if node.depth == 2 && (node.name == b"memory" || node.name.starts_with(b"memory@")) {
+        let mut walk = self.walk();
+        while let Some(node) = walk.next()? {
+            if node.is_at(2) && node.named(b"memory") {
                 node.registers(&mut found)?;
             }
-            Some(())
-        })
+        }
+        Some(())
     }
 
     /// Calls `found` for each range that the tree's memory reservation block keeps from everybody.
@@ -127,109 +128,109 @@ impl<'a> Fdt<'a> {
         }
     }
 
-    /// The first registers of the first device that is called `compatible` and has no status but "okay", as the
+    /// The first registers of the first device that goes by one of these names and has no status but "okay", as the
     /// processor addresses them.
-    pub fn device(&self, compatible: &str) -> Option<Range> {
-        let mut first = None;
-        self.nodes(|node| {
-            let named = |name: &[u8]| name == compatible.as_bytes();
-            let usable = node.status.is_empty() || node.status.starts_with(b"ok");
-            if first.is_none() && usable && node.compatible.split(|&byte| byte == 0).any(named) {
-                let mut registers = None;
+    pub fn device(&self, names: &[&str]) -> Option<Range> {
+        let mut walk = self.walk();
+        while let Some(node) = walk.next()? {
+            if node.is_compatible(|name| names.iter().any(|wanted| name == wanted.as_bytes()))
+                && node.is_usable()
+            {
+                let mut first = None;
                 node.registers(&mut |range| {
-                    registers.get_or_insert(range);
+                    first.get_or_insert(range);
                 })?;
-                first = registers.and_then(|range| node.translated(range));
+                let found = first.and_then(|range| node.translated(range));
+                if found.is_some() {
+                    return found;
+                }
             }
-            Some(())
-        })?;
-        first
+        }
+        None
     }
 
     /// How the core of this affinity (MPIDR_EL1's fields) is started; nothing if the tree does not say, or has no such
     /// core.
     pub fn start_method(&self, affinity: u64) -> Option<StartMethod> {
         let (mut psci, mut by_psci, mut method) = (None, false, None);
-        self.nodes(|node| {
-            if node.depth == 2 && node.named(b"psci") {
-                psci = node.own().psci();
-            } else if node.depth == 3 && node.path[1].name == b"cpus" && node.named(b"cpu") {
+        let mut walk = self.walk();
+        while let Some(node) = walk.next()? {
+            if node.is_at(2) && node.named(b"psci") {
+                psci = node.psci();
+            } else if node.is_at(3) && node.path()[1].name == b"cpus" && node.named(b"cpu") {
                 let mut found = false;
                 node.registers(&mut |range| found |= range.start == affinity)?;
-                let said = node.own().enable_method;
                 // Before there was a word for each core there was one for all.
-                let word = if said.is_empty() { node.path[1].enable_method } else { said };
-                by_psci |= found && word == b"psci\0";
-                if found && word == b"spin-table\0" && node.own().release.len() == 8 {
-                    method = Some(StartMethod::SpinTable { release: cells(node.own().release) });
+                let cpus = &node.path()[1];
+                let word = node.value(b"enable-method\0").or_else(|| self.value(cpus, b"enable-method\0"));
+                by_psci |= found && word == Some(b"psci\0");
+                if found
+                    && word == Some(b"spin-table\0")
+                    && let Some(release) = node.value(b"cpu-release-addr\0")
+                    && release.len() == 8
+                {
+                    method = Some(StartMethod::SpinTable { release: cells(release) });
                 }
             }
-            Some(())
-        })?;
+        }
         if by_psci { psci } else { method }
     }
 
     /// The boot arguments; empty if there are none.
     pub fn boot_arguments(&self) -> &'a [u8] {
-        let mut found = &[][..];
+        let mut walk = self.walk();
         // A tree that is damaged behind them has them all the same.
-        self.nodes(|node| {
-            if node.depth == 2 && node.named(b"chosen") {
-                found = node.own().arguments;
+        while let Some(Some(node)) = walk.next() {
+            if node.is_at(2) && node.named(b"chosen") {
+                return node.value(b"bootargs\0").unwrap_or(&[]);
             }
-            Some(())
-        })
-        .unwrap_or_default();
-        found
+        }
+        &[]
     }
 
     /// How the firmware is called, if it follows PSCI 0.2 or later.
     pub fn firmware(&self) -> Option<Conduit> {
-        let mut conduit = None;
-        self.nodes(|node| {
-            if node.depth == 2 && node.named(b"psci") && node.own().is_versioned_psci() {
-                conduit = node.own().conduit();
-            }
-            Some(())
-        })?;
-        conduit
-    }
-
-    /// Calls `visit` for each node when all of its properties are known. `None` where the tree is damaged, or `visit`
-    /// says so.
-    fn nodes(&self, mut visit: impl FnMut(&Node<'a, '_>) -> Option<()>) -> Option<()> {
-        let mut path = [Level::default(); DEPTH_MAX];
-        let mut depth = 0_usize;
-        let mut open = false;
-        let mut at = 0;
-        loop {
-            let token = word(self.structure, at)?;
-            at += 4;
-            // Properties come before the nodes below: a node is known when the next one begins or it ends.
-            if matches!(token, BEGIN_NODE | END_NODE) && core::mem::take(&mut open) {
-                visit(&Node::at(&path[..depth])?)?;
-            }
-            match token {
-                BEGIN_NODE => {
-                    let rest = self.structure.get(at..)?;
-                    let length = rest.iter().position(|&byte| byte == 0)?;
-                    *path.get_mut(depth)? = Level { name: &rest[..length], ..Level::default() };
-                    depth += 1;
-                    open = true;
-                    at += (length + 1).next_multiple_of(4);
-                }
-                END_NODE => depth = depth.checked_sub(1)?,
-                PROP => {
-                    let length = index(word(self.structure, at)?)?;
-                    let name = self.strings.get(index(word(self.structure, at + 4)?)?..)?;
-                    let value = self.structure.get(at + 8..(at + 8).checked_add(length)?)?;
-                    at += 8 + length.next_multiple_of(4);
-                    path.get_mut(depth.checked_sub(1)?)?.take(name, value)?;
-                }
-                NOP => {}
-                _ => return Some(()),
+        let mut walk = self.walk();
+        while let Some(node) = walk.next()? {
+            if node.is_at(2) && node.named(b"psci") && node.is_versioned_psci() {
+                return node.conduit();
             }
         }
+        None
+    }
+
+    /// All nodes, in their order.
+    fn walk(&self) -> Walk<'a> {
+        let tokens = Tokens(self.structure);
+        Walk { tree: *self, tokens, path: [Level { name: &[], inside: tokens }; DEPTH_MAX], depth: 0 }
+    }
+
+    /// What a node says under this name, which ends with a zero.
+    fn value(&self, level: &Level<'a>, wanted: &[u8]) -> Option<&'a [u8]> {
+        let mut tokens = level.inside;
+        // Properties come before the nodes below.
+        while let Token::Property { name, value } = tokens.next()? {
+            if self.strings.get(name..)?.starts_with(wanted) {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    /// A number that a node says under this name, or what the specification has for a node that says nothing. `None` where
+    /// the tree is damaged.
+    fn number(&self, level: &Level<'a>, name: &[u8], default: usize) -> Option<usize> {
+        self.value(level, name).map_or(Some(default), |value| index(word(value, 0)?))
+    }
+
+    /// Cells of an address of the nodes below a node.
+    fn address_cells(&self, level: &Level<'a>) -> Option<usize> {
+        self.number(level, b"#address-cells\0", 2)
+    }
+
+    /// Cells of a size of the nodes below a node.
+    fn size_cells(&self, level: &Level<'a>) -> Option<usize> {
+        self.number(level, b"#size-cells\0", 1)
     }
 }
 
@@ -238,80 +239,131 @@ const DEPTH_MAX: usize = 12;
 /// Byte offset of the header's field that says where the memory reservation block is.
 const RESERVATIONS: usize = 16;
 
-/// A node on the way from the root.
+/// What is left of the structure.
+#[derive(Clone, Copy)]
+struct Tokens<'a>(&'a [u8]);
+
+enum Token<'a> {
+    /// A node begins.
+    Begin { name: &'a [u8] },
+    /// A node ends.
+    End,
+    /// The name is an offset in the strings.
+    Property { name: usize, value: &'a [u8] },
+    /// Anything else is the tree's end.
+    Finish,
+}
+
+impl<'a> Tokens<'a> {
+    /// `None` where the structure is damaged.
+    fn next(&mut self) -> Option<Token<'a>> {
+        loop {
+            return Some(match self.word()? {
+                BEGIN_NODE => {
+                    let length = self.0.iter().position(|&byte| byte == 0)?;
+                    Token::Begin { name: self.padded(length, length + 1)? }
+                }
+                END_NODE => Token::End,
+                PROP => {
+                    let (length, name) = (index(self.word()?)?, index(self.word()?)?);
+                    Token::Property { name, value: self.padded(length, length)? }
+                }
+                NOP => continue,
+                _ => Token::Finish,
+            });
+        }
+    }
+
+    fn word(&mut self) -> Option<u32> {
+        let (word, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u32::from_be_bytes(*word))
+    }
+
+    /// The first `length` bytes of a piece of `whole` bytes, which ends where the next token begins.
+    fn padded(&mut self, length: usize, whole: usize) -> Option<&'a [u8]> {
+        let piece = self.0.get(..length)?;
+        self.0 = self.0.get(whole.next_multiple_of(4)..)?;
+        Some(piece)
+    }
+}
+
+/// A node on the way from the root. What it says is looked up when somebody asks: hardly any node is asked.
 #[derive(Clone, Copy)]
 struct Level<'a> {
     name: &'a [u8],
-    compatible: &'a [u8],
-    status: &'a [u8],
-    reg: &'a [u8],
-    /// How the core is started, and where it waits.
-    enable_method: &'a [u8],
-    release: &'a [u8],
-    /// How the firmware is called, and the number that starts a core.
-    method: &'a [u8],
-    cpu_on: Option<u32>,
-    /// What the loader says to the system.
-    arguments: &'a [u8],
-    /// How addresses of the nodes below are the node's parent's; none if they are not, empty if they are the same.
-    ranges: Option<&'a [u8]>,
-    address_cells: usize,
-    size_cells: usize,
+    /// From its first property on.
+    inside: Tokens<'a>,
 }
 
-impl Default for Level<'_> {
-    fn default() -> Self {
-        // The specification's values for nodes that say nothing.
-        let (address_cells, size_cells) = (2, 1);
-        Self {
-            name: &[],
-            compatible: &[],
-            status: &[],
-            reg: &[],
-            enable_method: &[],
-            release: &[],
-            method: &[],
-            cpu_on: None,
-            arguments: &[],
-            ranges: None,
-            address_cells,
-            size_cells,
+/// Where a walk through a tree is.
+struct Walk<'a> {
+    tree: Fdt<'a>,
+    tokens: Tokens<'a>,
+    path: [Level<'a>; DEPTH_MAX],
+    depth: usize,
+}
+
+impl<'a> Walk<'a> {
+    /// The next node, or the tree's end. `None` where the tree is damaged.
+    fn next(&mut self) -> Option<Option<Node<'a, '_>>> {
+        loop {
+            match self.tokens.next()? {
+                Token::Begin { name } => {
+                    *self.path.get_mut(self.depth)? = Level { name, inside: self.tokens };
+                    self.depth += 1;
+                    return Some(Some(Node(self)));
+                }
+                Token::End => self.depth = self.depth.checked_sub(1)?,
+                Token::Property { .. } => {}
+                Token::Finish => return Some(None),
+            }
         }
     }
 }
 
-impl<'a> Level<'a> {
-    fn take(&mut self, name: &[u8], value: &'a [u8]) -> Option<()> {
-        let is = |wanted: &[u8]| name.starts_with(wanted);
-        if is(b"#address-cells\0") {
-            self.address_cells = index(word(value, 0)?)?;
-        } else if is(b"#size-cells\0") {
-            self.size_cells = index(word(value, 0)?)?;
-        } else if is(b"reg\0") {
-            self.reg = value;
-        } else if is(b"ranges\0") {
-            self.ranges = Some(value);
-        } else if is(b"compatible\0") {
-            self.compatible = value;
-        } else if is(b"status\0") {
-            self.status = value;
-        } else if is(b"enable-method\0") {
-            self.enable_method = value;
-        } else if is(b"cpu-release-addr\0") {
-            self.release = value;
-        } else if is(b"method\0") {
-            self.method = value;
-        } else if is(b"bootargs\0") {
-            self.arguments = value;
-        } else if is(b"cpu_on\0") {
-            self.cpu_on = word(value, 0);
-        }
-        Some(())
+/// The node that a walk has come to.
+struct Node<'a, 'w>(&'w Walk<'a>);
+
+impl<'a> Node<'a, '_> {
+    /// The way from the root to the node itself.
+    fn path(&self) -> &[Level<'a>] {
+        &self.0.path[..self.0.depth]
+    }
+
+    fn own(&self) -> &Level<'a> {
+        // A walk goes one level down at least.
+        &self.0.path[self.0.depth - 1]
+    }
+
+    /// Is it on this level? The root is on level 1.
+    fn is_at(&self, depth: usize) -> bool {
+        self.0.depth == depth
+    }
+
+    /// Is it called this, with or without an address?
+    fn named(&self, name: &[u8]) -> bool {
+        self.own().name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest[0] == b'@')
+    }
+
+    /// What it says under this name, which ends with a zero.
+    fn value(&self, name: &[u8]) -> Option<&'a [u8]> {
+        self.0.tree.value(self.own(), name)
+    }
+
+    /// Does a programming model's name that it goes by fit?
+    fn is_compatible(&self, fits: impl FnMut(&[u8]) -> bool) -> bool {
+        self.value(b"compatible\0").is_some_and(|names| names.split(|&byte| byte == 0).any(fits))
+    }
+
+    /// Is it there, and not switched off?
+    fn is_usable(&self) -> bool {
+        self.value(b"status\0").is_none_or(|status| status.is_empty() || status.starts_with(b"ok"))
     }
 
     /// How the firmware of this node is called.
     fn conduit(&self) -> Option<Conduit> {
-        match self.method {
+        match self.value(b"method\0")? {
             b"hvc\0" => Some(Conduit::Hvc),
             b"smc\0" => Some(Conduit::Smc),
             _ => None,
@@ -320,61 +372,38 @@ impl<'a> Level<'a> {
 
     /// From version 0.2 on numbers are fixed; older firmware says them.
     fn is_versioned_psci(&self) -> bool {
-        self.compatible.split(|&byte| byte == 0).any(|name| name.starts_with(b"arm,psci-"))
+        self.is_compatible(|name| name.starts_with(b"arm,psci-"))
     }
 
-    /// What a node of the firmware's says.
+    /// How the firmware of this node starts a core.
     fn psci(&self) -> Option<StartMethod> {
         let conduit = self.conduit()?;
-        let cpu_on = if self.is_versioned_psci() { PSCI_CPU_ON } else { u64::from(self.cpu_on?) };
+        let cpu_on =
+            if self.is_versioned_psci() { PSCI_CPU_ON } else { word(self.value(b"cpu_on\0")?, 0)?.into() };
         Some(StartMethod::Psci { conduit, cpu_on })
-    }
-}
-
-/// A node and those around it.
-struct Node<'a, 'p> {
-    path: &'p [Level<'a>],
-    name: &'a [u8],
-    compatible: &'a [u8],
-    status: &'a [u8],
-    /// 1 for the root.
-    depth: usize,
-}
-
-impl<'a, 'p> Node<'a, 'p> {
-    fn at(path: &'p [Level<'a>]) -> Option<Self> {
-        let Level { name, compatible, status, .. } = *path.last()?;
-        Some(Self { path, name, compatible, status, depth: path.len() })
-    }
-
-    fn own(&self) -> &Level<'a> {
-        // `at` was given one level at least.
-        &self.path[self.path.len() - 1]
-    }
-
-    /// Is it called this, with or without an address?
-    fn named(&self, name: &[u8]) -> bool {
-        self.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest[0] == b'@')
     }
 
     /// Calls `found` for each range of `reg`, in the parent's addresses.
     fn registers(&self, found: &mut impl FnMut(Range)) -> Option<()> {
-        let [.., parent, own] = self.path else { return Some(()) };
-        ranges(own.reg, parent.address_cells, parent.size_cells, found)
+        let ([.., parent, _], tree) = (self.path(), &self.0.tree) else { return Some(()) };
+        let value = self.value(b"reg\0").unwrap_or(&[]);
+        ranges(value, tree.address_cells(parent)?, tree.size_cells(parent)?, found)
     }
 
     /// The processor's addresses of a range in the parent's.
     fn translated(&self, mut range: Range) -> Option<Range> {
         // The root's addresses are the processor's.
-        for bus in (1..self.path.len() - 1).rev() {
-            let (level, above) = (&self.path[bus], &self.path[bus - 1]);
-            let ranges = level.ranges?;
+        let (path, tree) = (self.path(), &self.0.tree);
+        for bus in (1..path.len() - 1).rev() {
+            let (level, above) = (&path[bus], &path[bus - 1]);
+            // How addresses of the nodes below are those above: not at all if it says nothing, the same if it is empty.
+            let ranges = tree.value(level, b"ranges\0")?;
             if ranges.is_empty() {
                 continue;
             }
-            let child = 4 * level.address_cells;
-            let parent = child + 4 * above.address_cells;
-            let whole = parent + 4 * level.size_cells;
+            let child = tree.address_cells(level)?.checked_mul(4)?;
+            let parent = tree.address_cells(above)?.checked_mul(4)?.checked_add(child)?;
+            let whole = tree.size_cells(level)?.checked_mul(4)?.checked_add(parent)?;
             let mut entries = (whole > 0).then(|| ranges.chunks_exact(whole))?;
             range = entries.find_map(|entry| {
                 let (from, to, size) =

@@ -101,7 +101,7 @@ fn interrupt_controller(board: &Board, tree: Option<Fdt<'_>>) -> Result<Interrup
     let Some(tree) = tree else { return Ok(board.interrupts[0]) };
     let mut elsewhere = None;
     for controller in board.interrupts {
-        let found = controller.compatibles().iter().find_map(|name| tree.device(name));
+        let found = tree.device(controller.compatibles());
         if found.is_some_and(|found| found.start == controller.regions()[0].start) {
             return Ok(*controller);
         }
@@ -139,13 +139,16 @@ pub(crate) unsafe fn set_up_interrupts(controller: InterruptController) -> Optio
 pub(crate) unsafe fn plan_the_end(board: &Board, tree: Option<Fdt<'_>>) {
     let Some(tree) = tree else { return };
     let ending = Ending::of(tree.boot_arguments());
+    if !ending.resets {
+        return;
+    }
     let restart = match board.restart {
         // SAFETY: the tree says that the firmware answers.
         board::Restart::Firmware => tree.firmware().map(|conduit| unsafe { Restart::by_firmware(conduit) }),
         // SAFETY: the caller's promise.
         board::Restart::Watchdog(registers) => Some(unsafe { Restart::by_watchdog(registers.start) }),
     };
-    if let (true, Some(restart)) = (ending.resets, restart) {
+    if let Some(restart) = restart {
         // SAFETY: the caller's promise.
         unsafe { set_restart(restart, ending.limit_s) };
     }

@@ -134,10 +134,12 @@ fn memory_reservations_and_devices_are_found() {
     tree.reserved(|range| reserved.push(range)).unwrap();
     assert_eq!(reserved, [range(0, 0x1000)]);
     // Behind the bus, and not the one that is switched off.
-    assert_eq!(tree.device("arm,pl011"), Some(range(0x3f20_1000, 0x200)));
-    assert_eq!(tree.device("brcm,bcm2836-l1-intc"), Some(range(0x4000_0000, 0x100)));
-    assert_eq!(tree.device("lost"), None, "no range of the bus leads there");
-    assert_eq!(tree.device("arm,gic-400"), None);
+    assert_eq!(tree.device(&["arm,pl011"]), Some(range(0x3f20_1000, 0x200)));
+    assert_eq!(tree.device(&["brcm,bcm2836-l1-intc"]), Some(range(0x4000_0000, 0x100)));
+    assert_eq!(tree.device(&["lost"]), None, "no range of the bus leads there");
+    assert_eq!(tree.device(&["arm,gic-400"]), None);
+    let either = tree.device(&["arm,gic-400", "brcm,bcm2836-l1-intc"]);
+    assert_eq!(either, Some(range(0x4000_0000, 0x100)), "whichever name it goes by");
     assert_eq!(tree.boot_arguments(), b"host=1 reset=1\0");
     assert_eq!(tree.firmware(), Some(Conduit::Smc));
 }
@@ -160,7 +162,7 @@ fn no_damage_panics() {
             let mut ranges = 0;
             let _ = tree.memory(|_| ranges += 1);
             let _ = tree.reserved(|_| ranges += 1);
-            let _ = tree.device("arm,pl011");
+            let _ = tree.device(&["arm,pl011"]);
             let _ = (tree.start_method(2), tree.boot_arguments(), tree.firmware());
             assert!(tree.used() <= bytes.len());
         }

@@ -6,6 +6,7 @@ use crate::machine::Machine;
 use crate::tcb::State;
 use microkernel_abi::message::MessageInfo;
 use microkernel_abi::{init_cap, label, syscall};
+use std::vec::Vec;
 
 #[test]
 fn boot_tells_the_truth() {
@@ -16,6 +17,11 @@ fn boot_tells_the_truth() {
     assert_eq!(info.user_image_frames.end - info.user_image_frames.start, 2);
     // A header of 16 bytes, and the 100 bytes of the tree up to the next word.
     assert_eq!(info.extra_len, 16 + 104);
+    let View::Frame { base: extra, .. } = world.view(info.extra_bi_pages.start) else { panic!() };
+    let words: Vec<u64> = (0..info.extra_len / 8).map(|i| world.k.m.load(extra + i * 8)).collect();
+    // The tree as it is, but for its size, which is big-endian.
+    let tree = [u64::from(100_u32.to_be()) << 32 | u64::from(u32::MAX), u64::MAX, u64::from(u32::MAX)];
+    assert_eq!((&words[..2], words[2], words[13], words[14]), (&[6, 120][..], tree[0], tree[1], tree[2]));
     assert_eq!(info.init_thread_cnode_size_bits, 13);
     assert_eq!(world.reg(world.root, 0), 0x40_3000);
     // Untypeds are aligned to their size and do not overlap anything; RAM is complete but for the boot's objects.

@@ -44,7 +44,7 @@ impl World {
             image: Range { start: BASE + IMAGE, end: BASE + IMAGE + 0x2000 },
             image_va: 0x40_0000,
             entry: 0x40_0100,
-            fdt: &[0; 100],
+            fdt: &[0xff; 100],
             irqs: 288,
             cores,
         };
