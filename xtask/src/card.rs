@@ -125,7 +125,7 @@ pub(crate) fn open(path: &Path) -> Result<(Partition, Files)> {
     let size = file.seek(SeekFrom::End(0))?.min(SIZE);
     file.rewind()?;
     let mut image = vec![0; usize::try_from(size)?];
-    file.read_exact(&mut image)?;
+    file.read_exact(&mut image).with_context(|| format!("cannot read {}", path.display()))?;
     read(&mut image).with_context(|| path.display().to_string())
 }
 

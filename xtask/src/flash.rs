@@ -56,6 +56,7 @@ pub(crate) fn flash(workspace: &Workspace, args: &FlashArgs) -> Result<ExitCode>
     let board = workspace.model.board;
     card::of(board)?;
     let device = args.target.device.as_deref().map(Device::inspect).transpose()?;
+    args.target.out.as_deref().map(may_be_written).transpose()?;
     let firmware = card::firmware(board, args.firmware_dir.as_deref())?;
     if firmware.is_none() {
         let missing = "the card has no firmware, and a Raspberry Pi starts with that: install the package raspi-firmware or name a folder with --firmware-dir";
@@ -73,12 +74,40 @@ pub(crate) fn flash(workspace: &Workspace, args: &FlashArgs) -> Result<ExitCode>
     match (&device, &args.target.out) {
         (Some(device), _) => device.write(&image)?,
         (None, Some(out)) => {
-            std::fs::write(out, &image).with_context(|| format!("cannot write {}", out.display()))?;
+            write_whole(out, &image)?;
             println!("{}: {} files for {}", out.display(), files.len(), board.name);
         }
         (None, None) => unreachable!("clap demands one of them"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses what is no file, and a device above all: that is erased by `--device` only, which asks.
+fn may_be_written(out: &Path) -> Result<()> {
+    let shown = out.display();
+    match std::fs::metadata(out) {
+        Ok(there) => {
+            ensure!(there.is_file(), "{shown} is no file: --out makes one, --device writes to a card")
+        }
+        Err(_) => {
+            let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+            ensure!(folder.is_none_or(Path::is_dir), "cannot write {shown}: there is no such folder");
+        }
+    }
+    Ok(())
+}
+
+/// Writes a file, all of it or none: what was there before stays until the new one is whole.
+fn write_whole(out: &Path, bytes: &[u8]) -> Result<()> {
+    let mut part = out.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let written = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, out));
+    if written.is_err() {
+        // What is left of it is of no use; there may be nothing.
+        let _ = std::fs::remove_file(&part);
+    }
+    written.with_context(|| format!("cannot write {}", out.display()))
 }
 
 /// `x image --out DIR`: our files, for a card that is there already.
@@ -235,6 +264,27 @@ mod tests {
         ("device/vendor", "Generic \n"),
         ("device/model", "SD Reader\n"),
     ];
+
+    #[test]
+    fn an_image_is_a_file_and_comes_whole_or_not_at_all() {
+        let folder = std::env::temp_dir().join(format!("strata-flash-out-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let out = folder.join("sd.img");
+        assert!(may_be_written(&out).is_ok());
+        std::fs::write(&out, "before").unwrap();
+        assert!(may_be_written(&out).is_ok());
+        let no_file = |path: &Path| may_be_written(path).unwrap_err().to_string();
+        assert!(no_file(Path::new("/dev/null")).starts_with("/dev/null is no file"));
+        assert!(no_file(&folder).contains("is no file"));
+        assert!(no_file(&folder.join("nowhere/sd.img")).contains("there is no such folder"));
+        write_whole(&out, b"whole").unwrap();
+        assert_eq!(std::fs::read(&out).unwrap(), b"whole");
+        // Where the parts cannot be written, what was there is there.
+        std::fs::create_dir(folder.join("sd.img.part")).unwrap();
+        assert!(write_whole(&out, b"other").is_err());
+        assert_eq!(std::fs::read(&out).unwrap(), b"whole");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn only_an_unused_removable_device_is_erased() {

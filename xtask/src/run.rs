@@ -11,7 +11,7 @@ use clap::Args;
 use strata_host::chain::{self, RESETS, System};
 use strata_host::demux::Piece;
 use strata_host::qemu::{Machine, Next, Qemu};
-use strata_host::serial::BAUD;
+use strata_host::serial::{BAUD, Serial};
 use strata_host::tables::Tables;
 use strata_protocol::wire;
 
@@ -29,7 +29,7 @@ const KEY_LATENCY: Duration = Duration::from_millis(10);
 /// Arguments of `x run`.
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
-    /// Run the script tests/demos/NAME.script.
+    /// Run a script of tests/demos, or of the board's own folder there, by its name.
     #[arg(long, conflicts_with = "script")]
     demo: Option<String>,
     /// Feed console commands from this file, one at a time; stop at the first that does not go as the file says.
@@ -103,10 +103,14 @@ impl RunArgs {
 pub(crate) fn run(workspace: &Workspace, args: &RunArgs) -> Result<ExitCode> {
     let text = match (&args.script, &args.demo) {
         (Some(path), _) => Some(read_script(path)?),
-        (None, Some(demo)) => Some(read_script(workspace.root.join(format!("tests/demos/{demo}.script")))?),
+        (None, Some(demo)) => Some(read_script(demo_named(workspace, demo)?)?),
         (None, None) => None,
     };
     let text = text.map(|text| specimen::fill_in(&text, workspace.model.board));
+    if let Some(line) = &args.serial {
+        // What is wrong with the cable is said before anything is built. Closed again: whoever sends opens it.
+        drop(Serial::open(line, args.baud)?);
+    }
     let mut images = images(workspace, args)?;
     if let Some(card) = &args.card {
         images.kernel_image = flash::unpack(workspace, card)?;
@@ -199,15 +203,40 @@ fn scripted(text: &str, mut session: Session, timeout: Duration) -> Result<ExitC
     result.context("script").map(|()| ExitCode::SUCCESS)
 }
 
-/// Plays every script of tests/demos on a machine of its own.
-pub(crate) fn demos(workspace: &Workspace, images: &Images) -> Result<()> {
-    let folder = workspace.root.join("tests/demos");
-    let mut scripts = std::fs::read_dir(&folder)
-        .with_context(|| format!("cannot read {}", folder.display()))?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<Vec<_>>>()?;
+/// Where demos are: those of every board, and those of this board alone.
+fn demo_folders(workspace: &Workspace) -> [PathBuf; 2] {
+    let all = workspace.root.join("tests/demos");
+    let own = all.join(workspace.model.board.name);
+    [all, own]
+}
+
+/// The demos of the board, in their folders' order.
+fn demo_scripts(workspace: &Workspace) -> Result<Vec<PathBuf>> {
+    let mut scripts = Vec::new();
+    for folder in demo_folders(workspace).iter().filter(|folder| folder.is_dir()) {
+        let entries =
+            std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        let paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+        scripts.extend(paths.into_iter().filter(|path| path.extension().is_some_and(|end| end == "script")));
+    }
     scripts.sort();
-    for path in scripts {
+    Ok(scripts)
+}
+
+/// The demo of this name.
+fn demo_named(workspace: &Workspace, name: &str) -> Result<PathBuf> {
+    let scripts = demo_scripts(workspace)?;
+    let names = || scripts.iter().filter_map(|path| path.file_stem()?.to_str());
+    let at = names().position(|stem| stem == name);
+    at.map(|at| scripts[at].clone()).with_context(|| {
+        let board = workspace.model.board.name;
+        format!("{board} has no demo {name}; it has: {}", names().collect::<Vec<_>>().join(", "))
+    })
+}
+
+/// Plays every demo of the board on a machine of its own.
+pub(crate) fn demos(workspace: &Workspace, images: &Images) -> Result<()> {
+    for path in demo_scripts(workspace)? {
         let session = Session::new(machine(images, "").start()?, Tables::new(&images.tables));
         let text = specimen::fill_in(&read_script(&path)?, workspace.model.board);
         scripted(&text, session, Duration::from_secs(60)).with_context(|| path.display().to_string())?;
@@ -326,5 +355,15 @@ mod tests {
         let images = Images { model, archive: "a".into(), kernel_image: "k".into(), tables: "t".into() };
         assert_eq!(machine(&images, "").bootargs, "host=1");
         assert_eq!(machine(&images, " case=r01 seed=7").bootargs, "host=1 case=r01 seed=7");
+    }
+
+    #[test]
+    fn a_folder_of_demos_is_named_for_its_board() {
+        let demos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/demos");
+        for entry in std::fs::read_dir(demos).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().and_then(|name| name.to_str()).unwrap();
+            assert!(path.is_file() || boards::named(name).is_some(), "{}: no such board", path.display());
+        }
     }
 }
