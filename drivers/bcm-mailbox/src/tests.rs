@@ -35,6 +35,11 @@ struct Board {
     code: Cell<u32>,
     /// Whether something was written to the memory that a reader of it may not have yet.
     posted: Cell<bool>,
+    /// Whether the firmware says that it has answered about the property.
+    answers_about: Cell<bool>,
+    /// Whether the firmware may see the question before the barrier, and the cores what was there before the answer.
+    write_may_pass: Cell<bool>,
+    read_may_pass: Cell<bool>,
     status: Cell<u32>,
     is_under_way: Cell<bool>,
 }
@@ -42,12 +47,16 @@ struct Board {
 impl Board {
     fn new() -> Self {
         Self {
-            memory: RefCell::default(),
+            // What an earlier run of the server has left there.
+            memory: RefCell::new([0xdead_beef; 16]),
             answers: RefCell::default(),
             late: Cell::new(3),
             full: Cell::new(false),
             code: Cell::new(register::message::CODE_DONE),
             posted: Cell::new(false),
+            answers_about: Cell::new(true),
+            write_may_pass: Cell::new(false),
+            read_may_pass: Cell::new(false),
             status: Cell::new(0),
             is_under_way: Cell::new(false),
         }
@@ -73,7 +82,7 @@ impl Board {
             _ => &[],
         };
         memory[1] = self.code.get();
-        memory[4] = 1 << 31 | u32::try_from(4 * values.len()).unwrap();
+        memory[4] = u32::from(self.answers_about.get()) << 31 | u32::try_from(4 * values.len()).unwrap();
         memory[5..5 + values.len()].copy_from_slice(values);
         self.is_under_way.set(false);
     }
@@ -93,6 +102,7 @@ impl Registers for Place<'_> {
         match self {
             Self::Frame(Frame(board)) => {
                 assert!(!board.is_under_way.get(), "the firmware may be writing");
+                assert!(!board.read_may_pass.get(), "what is read may be older than the answer");
                 board.posted.set(false);
                 board.memory.borrow()[usize::try_from(offset / 4).unwrap()]
             }
@@ -115,6 +125,7 @@ impl Registers for Place<'_> {
                     }
                 }
                 register::ANSWER => {
+                    board.read_may_pass.set(true);
                     board.answers.borrow_mut().pop_front().expect("an answer that is not there")
                 }
                 _ => panic!("read of {offset:#x}"),
@@ -127,10 +138,12 @@ impl Registers for Place<'_> {
             Self::Frame(Frame(board)) => {
                 assert!(!board.is_under_way.get(), "the firmware may be reading");
                 board.posted.set(true);
+                board.write_may_pass.set(true);
                 board.memory.borrow_mut()[usize::try_from(offset / 4).unwrap()] = value;
             }
             Self::Page(Page(board)) => {
                 assert_eq!((offset, value), (register::QUESTION, WORD));
+                assert!(!board.write_may_pass.get(), "the firmware may be told before the question is there");
                 assert!(!board.posted.get(), "a layer may still have a part of the question");
                 assert!(!board.full.get(), "there is no room");
                 board.is_under_way.set(true);
@@ -138,7 +151,14 @@ impl Registers for Place<'_> {
         }
     }
 
-    fn barrier(&self, _flags: BarrierFlags) {}
+    fn barrier(&self, flags: BarrierFlags) {
+        let Self::Frame(Frame(board)) = self else { return };
+        if flags == BarrierFlags::WRITE {
+            board.write_may_pass.set(false);
+        } else if flags == BarrierFlags::READ {
+            board.read_may_pass.set(false);
+        }
+    }
 }
 
 type Driven<'a> = Mailbox<Place<'a>>;
@@ -173,6 +193,8 @@ fn the_client_is_told_what_the_firmware_knows() {
     assert_eq!(firmware.get::<1>(Property::Throttled, 0), unknown);
     assert_eq!(firmware.clock(Clock::Uart).map(|_| [0]), unknown);
     assert_eq!(firmware.get::<2>(Property::BoardModel, 0), Err(Error::Garbled));
+    board.answers_about.set(false);
+    assert_eq!(firmware.get::<1>(Property::BoardModel, 0), unknown);
     assert!(board.answers.borrow().is_empty());
 }
 

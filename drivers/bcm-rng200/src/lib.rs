@@ -144,6 +144,8 @@ mod tests {
         count: Cell<u32>,
         status: Cell<u32>,
         resets: Cell<u32>,
+        /// Resets that have not been taken back.
+        held: Cell<u32>,
         is_there: bool,
         is_dry: Cell<bool>,
         /// A read of the page is a bus error.
@@ -156,6 +158,7 @@ mod tests {
             match offset {
                 register::CONTROL => self.control.get(),
                 register::BITS => {
+                    assert_eq!(self.held.get(), 0, "it makes no bits while it is held in reset");
                     self.bits.set(self.bits.get() + 1);
                     self.bits.get()
                 }
@@ -184,6 +187,8 @@ mod tests {
                 register::RESET | register::SOURCE_RESET => {
                     assert_eq!(self.control.get() & register::CONTROL_ON, 0, "a reset while it is on");
                     self.resets.set(self.resets.get() + value);
+                    let which = if offset == register::RESET { 1 } else { 2 };
+                    self.held.set((self.held.get() & !which) | (which * value));
                     self.bits.set(0);
                 }
                 _ => panic!("write of {offset:#x}"),

@@ -32,6 +32,10 @@ struct Model {
     back: VecDeque<u8>,
     looks: u32,
     dead: bool,
+    /// The last clock of what was sent has gone: a moment after the last byte has come back.
+    done: bool,
+    /// A chip was let go before.
+    cut: bool,
     /// For each selection its control bits, and the bytes that the chip has seen.
     seen: Vec<(u32, Vec<u8>)>,
 }
@@ -51,7 +55,7 @@ impl register_model::Model for Model {
                 let active = model.control & register::CONTROL_ACTIVE != 0;
                 let mut status = model.control;
                 for (bit, is_set) in [
-                    (register::STATUS_DONE, active && model.out.is_empty() && !model.dead),
+                    (register::STATUS_DONE, active && model.done),
                     (register::STATUS_HAS_BYTE, !model.back.is_empty()),
                     (register::STATUS_HAS_ROOM, model.out.len() < FIFO_SIZE),
                 ] {
@@ -73,8 +77,12 @@ impl register_model::Model for Model {
                     model.out.clear();
                     model.back.clear();
                 }
+                let was_active = model.control & register::CONTROL_ACTIVE != 0;
                 model.control = value & !register::CONTROL_CLEAR;
-                if value & register::CONTROL_ACTIVE != 0 {
+                if value & register::CONTROL_ACTIVE == 0 {
+                    model.cut |= was_active && !model.done;
+                } else {
+                    model.done = false;
                     model.seen.push((value & 0xf, Vec::new()));
                 }
             }
@@ -82,6 +90,7 @@ impl register_model::Model for Model {
             register::FIFO => {
                 assert!(model.control & register::CONTROL_ACTIVE != 0 && model.out.len() < FIFO_SIZE);
                 model.out.push_back(u8::try_from(value).unwrap());
+                model.done = false;
             }
             _ => panic!("write of {offset:#x}"),
         }
@@ -90,6 +99,7 @@ impl register_model::Model for Model {
     /// A byte goes each way, if one is there and there is room.
     fn step(&mut self) {
         let moves = self.control & register::CONTROL_ACTIVE != 0 && !self.dead;
+        self.done |= moves && self.out.is_empty();
         if moves
             && self.back.len() < FIFO_SIZE
             && let Some(byte) = self.out.pop_front()
@@ -101,7 +111,7 @@ impl register_model::Model for Model {
 
     /// Whether the interrupt is raised now (BCM2835 ARM Peripherals, 10.5, CS: INTR, INTD).
     fn raises(&self) -> bool {
-        let done = self.control & register::CONTROL_ACTIVE != 0 && self.out.is_empty();
+        let done = self.control & register::CONTROL_ACTIVE != 0 && self.done;
         self.control & register::CONTROL_INTERRUPT_DONE != 0 && done
             || self.control & register::CONTROL_INTERRUPT_READ != 0 && self.back.len() >= 12
     }
@@ -121,7 +131,8 @@ fn every_length_goes_out_and_comes_back_under_one_selection() {
         assert_eq!(model.get().seen.pop(), Some((0b1101, sent)));
         assert!(model.get().seen.is_empty());
         assert_eq!(model.get().divider, 250);
-        assert_eq!(model.get().control & register::CONTROL_ACTIVE, 0);
+        assert_eq!(model.get().control & (register::CONTROL_ACTIVE | register::CONTROL_INTERRUPTS), 0);
+        assert!(!model.get().cut, "the chip was let go before the last clock");
     }
 }
 
@@ -209,7 +220,8 @@ fn transfers_that_are_begun_go_the_same_way_by_interrupts() {
         assert_eq!(bytes, sent.iter().map(|byte| !byte).collect::<Vec<_>>());
         // The interrupts' bits lie above those of the selection.
         assert_eq!(model.get().seen.pop(), Some((0b1101, sent)));
-        assert!(model.get().seen.is_empty() && !model.get().raises());
+        assert!(model.get().seen.is_empty() && !model.get().raises() && !model.get().cut);
+        assert_eq!(model.get().control & register::CONTROL_INTERRUPTS, 0);
     }
     let mut bus = WaitingSpiBus::new(SpiBus::new(&served, MODE_0, 1_000_000), served.listener());
     let (mut long, mut back) = ([0x0f; 2000], [0; 3]);

@@ -20,6 +20,8 @@ use super::{LEAD_US, SystemTimer, register};
 
 /// Comparator 1's place in the model.
 const OURS: usize = 1;
+/// Where comparator 0 is (BCM2835 ARM Peripherals, chapter 12); the others follow.
+const COMPARE_0: u64 = 0x0c;
 
 struct Model {
     counter: u64,
@@ -65,10 +67,10 @@ impl register_model::Model for Model {
     fn write(&mut self, offset: u64, value: u32) {
         match offset {
             register::STATUS => {
-                assert_eq!(value, register::STATUS_MATCH_1, "the firmware's matches are its own");
+                assert_eq!(value, 1 << OURS, "the firmware's matches are its own");
                 self.status &= !value;
             }
-            register::COMPARE_1 => self.compare[OURS] = value,
+            offset if offset == COMPARE_0 + 4 * OURS as u64 => self.compare[OURS] = value,
             _ => panic!("write of {offset:#x}"),
         }
         self.pass(self.stride);
@@ -79,7 +81,7 @@ impl register_model::Model for Model {
     }
 
     fn raises(&self) -> bool {
-        self.status & register::STATUS_MATCH_1 != 0
+        self.status >> OURS & 1 != 0
     }
 }
 
@@ -119,6 +121,26 @@ fn an_alarm_comes_once_and_not_before_its_time_however_fast_the_counter_is() {
     }
 }
 
+/// Nobody asks in between: the interrupt of the one sets the comparator to the other.
+#[test]
+fn of_two_alarms_the_second_comes_without_being_asked_for_again() {
+    let model = Model::at(0, 1);
+    let mut timer = SystemTimer::probe(&model, 0).unwrap();
+    let start = timer.now();
+    for ahead in [900, 300] {
+        timer.alarm(start + ahead).unwrap();
+    }
+    for ahead in [300, 900] {
+        for _ in 0..1_000 {
+            if model.get().raises() {
+                break;
+            }
+            model.get().pass(1);
+        }
+        assert!(model.get().raises() && timer.interrupt() && model.get().counter >= start + ahead);
+    }
+}
+
 #[test]
 fn an_alarm_that_is_hours_ahead_takes_several_steps() {
     let model = Model::at(0, 1);
@@ -148,7 +170,7 @@ fn a_lost_write_is_repeated_when_layers_have_changed() {
     model.get().compare[OURS] = 0;
     timer.layers_changed();
     model.get().pass(2_000);
-    assert!(timer.interrupt());
+    assert!(model.get().raises() && timer.interrupt());
     assert!(model.posted() == 0);
 }
 

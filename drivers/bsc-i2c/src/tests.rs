@@ -96,6 +96,11 @@ impl Model {
         self.bus.push("P".into());
     }
 
+    /// Whether the controller is as if nobody had used it: no interrupt that it may raise, and nothing in its status that a transfer has set.
+    fn is_clean(&self) -> bool {
+        self.interrupts == 0 && self.status & register::STATUS_CLEAR == 0
+    }
+
     fn bus(&mut self) -> String {
         std::mem::take(&mut self.bus).join(" ")
     }
@@ -340,6 +345,7 @@ fn transfers_that_are_begun_go_the_same_way_by_interrupts() {
     executor::block_on(bus.write(CHIP, &long), served.listener()).unwrap();
     // A FIFO at a time, and nothing more once the last byte is in it.
     let interrupts = served.take_interrupts();
+    assert!(model.get().is_clean());
     assert!(interrupts <= 6, "{interrupts} interrupts");
     model.get().bus();
     executor::block_on(bus.write(CHIP, &[]), served.listener()).unwrap();
@@ -348,6 +354,7 @@ fn transfers_that_are_begun_go_the_same_way_by_interrupts() {
     // Errors are those that they are otherwise, and the bus works afterwards.
     let nobody = executor::block_on(bus.write_read(0x33, &[1], &mut bytes), served.listener());
     assert_eq!(nobody, Err(Error::I2c(Outcome::NoDevice)));
+    assert!(model.get().is_clean());
     model.get().clock_held = true;
     let mut held = pin!(bus.write(CHIP, &[1]));
     let mut context = Context::from_waker(Waker::noop());

@@ -213,7 +213,7 @@ fn every_sequence_of_two_clients_ends_with_a_bus_for_a_third() {
             model.get().bus();
             assert_eq!(ask(&world.server, 3, TRANSFER, 0), result_of(3));
             assert_eq!(model.get().bus(), "S 68w 30 Sr 68r 30 31 P");
-            assert!(!model.get().raises());
+            assert!(model.get().is_clean() && !model.get().raises());
         };
         if std::panic::catch_unwind(check).is_err() {
             panic!("after {moves:?}");
