@@ -1,6 +1,7 @@
 //! Deadlines: set on the page that the linker server shares with the timer server.
 //!
-//! Setting one is a store and a signal; the linker server never waits for the timer. A signal says only
+//! Setting one is a store, and a signal where the timer server would not look in time anyway; the linker server never waits
+//! for the timer. A signal says only
 //! that some deadline may have passed: the clock decides, so that a lost or doubled signal does no harm.
 
 use linker_books::deadlines::Deadlines as Due;
@@ -48,14 +49,15 @@ impl Deadlines {
     /// Sets a deadline at a time in ticks.
     pub fn set_at(&mut self, purpose: Purpose, at: u64, ticket: u32) {
         self.due.set(purpose as usize, at, ticket);
-        self.page.set(purpose as usize, at);
-        sel4_sys::seL4_Signal(caps::slot::TIMER_SIGNAL);
+        if self.page.set(purpose as usize, at) {
+            sel4_sys::seL4_Signal(caps::slot::TIMER_SIGNAL);
+        }
     }
 
     /// Takes a deadline away. The timer server may still signal for it once.
     pub fn clear(&mut self, purpose: Purpose) {
         self.due.clear(purpose as usize);
-        self.page.set(purpose as usize, 0);
+        self.page.clear(purpose as usize);
     }
 
     /// A deadline that has passed, once.

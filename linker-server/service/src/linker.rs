@@ -276,16 +276,18 @@ impl Linker<'_> {
                 _ => self.faulted(badge, tag),
             }
         } else {
-            match self.request(badge, tag) {
+            // By reference: an answer is large, and is written from where it was made.
+            match &self.request(badge, tag) {
                 Answer::Now(reply) => {
-                    let tag = crate::replies::tag_of(self.objects, &reply, 0);
+                    let tag = crate::replies::tag_of(self.objects, reply, 0);
                     self.objects.ipc.seL4_Reply(tag);
                 }
                 Answer::Capability { reply, cap, temporary } => {
-                    let tag = crate::replies::tag_of(self.objects, &reply, 1);
-                    self.objects.ipc.set_cap(0, cap);
+                    let tag = crate::replies::tag_of(self.objects, reply, 1);
+                    self.objects.ipc.set_cap(0, *cap);
                     self.objects.ipc.seL4_Reply(tag);
-                    if temporary && self.objects.delete(cap, linker_books::ledger::Account::LINKER).is_err() {
+                    if *temporary && self.objects.delete(*cap, linker_books::ledger::Account::LINKER).is_err()
+                    {
                         defmt::error!("a lent capability could not be deleted");
                     }
                 }

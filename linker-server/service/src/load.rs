@@ -20,7 +20,7 @@ use linker_unwind::tables::ENTRY_SIZE;
 use strata_protocol::store::{Area, ImageRef};
 use strata_protocol::wire::Frame;
 use strata_protocol::{Errno, Refusal, SymbolName, streams};
-use strata_runtime::log::put_frame;
+use strata_runtime::log::{leave_frame, put_frame};
 
 /// What a load has in hand between planning and mapping.
 #[derive(Clone, Copy, Debug)]
@@ -259,10 +259,11 @@ impl Linker<'_> {
         });
     }
 
-    /// What was kept of a module that leaves; host tools hear that its log indices are free.
+    /// What was kept of a module that leaves; host tools hear that its log indices are free before anybody is given them
+    /// again, and nobody waits for it: the next load's [`Frame::ModuleLoaded`] is behind it in the same ring.
     pub fn take_loaded(&mut self, id: ModuleId) -> Option<Loaded> {
         let loaded = self.modules[usize::from(id.index)].take()?;
-        put_frame(&Frame::ModuleUnloaded { stream: self.log_stream(), index_base: loaded.index_base });
+        leave_frame(&Frame::ModuleUnloaded { stream: self.log_stream(), index_base: loaded.index_base });
         Some(loaded)
     }
 

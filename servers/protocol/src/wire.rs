@@ -71,7 +71,8 @@ pub enum Frame<'a> {
         /// What its defmt indices were raised by.
         index_base: u32,
     },
-    /// A module's log strings are no longer written.
+    /// A module's log strings are no longer written. It comes with whatever is written next, and before the indices are
+    /// anybody else's.
     ModuleUnloaded {
         /// The stream of its link domain.
         stream: u16,

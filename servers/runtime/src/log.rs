@@ -86,11 +86,18 @@ impl LogPage {
 ///
 /// `false`: the ring was full and counted a drop, or the thread has none. The log server is told either way.
 pub fn put_frame(frame: &Frame<'_>) -> bool {
-    let mut buffer = [0; RECORD_MAX];
-    let put =
-        page().zip(to_record(frame, &mut buffer).ok()).is_some_and(|(page, record)| page.ring.put(record));
+    let put = leave_frame(frame);
     signal();
     put
+}
+
+/// Puts a whole frame into this thread's ring for which nobody waits: the log server finds it there, in its order, when
+/// anybody's next record has it look.
+///
+/// `false`: as [`put_frame`].
+pub fn leave_frame(frame: &Frame<'_>) -> bool {
+    let mut buffer = [0; RECORD_MAX];
+    page().zip(to_record(frame, &mut buffer).ok()).is_some_and(|(page, record)| page.ring.put(record))
 }
 
 fn signal() {

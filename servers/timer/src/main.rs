@@ -75,6 +75,8 @@ impl Timer {
     /// Something has happened: answers who is due, tells the linker server, sets the next interrupt.
     fn look(&mut self, ipc: &mut Ipc, badge: u64) {
         loop {
+            // Whoever sets a deadline from here on signals, until it can see when we look next.
+            self.page.wakes_at(0);
             let now = clock::ticks();
             if self.page.expire(now) {
                 sel4::seL4_Signal(slot::DEADLINE_SIGNAL);
@@ -88,6 +90,7 @@ impl Timer {
             let next = earlier(self.page.earliest(), self.sleepers.earliest());
             let next = earlier(next, self.alarms.earliest());
             self.hardware.set(next);
+            self.page.wakes_at(next);
             // A deadline that passed while the timer was being set is noticed now, not never.
             if next == 0 || next > clock::ticks() {
                 break;
