@@ -3,16 +3,18 @@
 use heapless::Vec;
 use sel4_sys::{seL4_CPtr, seL4_CapRights};
 use strata_protocol::caps::slot;
-use strata_protocol::driver::{BUS_READ, BUS_WRITE, DEMO_KEPT};
+use strata_protocol::driver::{BUS_READ, BUS_WRITE, DEMO_KEPT, DEMO_PING};
 use strata_protocol::linker::{ModuleState, Reply, Request, ThreadState};
 use strata_protocol::registration::{Kind, RegistrationRow};
-use strata_protocol::{DetailText, Errno};
+use strata_protocol::{DetailText, Errno, streams};
 use strata_runtime::Ipc;
 use strata_runtime::ipc::DEPTH;
 
 use crate::agent::{Agent, DRAIN_MS, name};
 use crate::case::{Outcome, SPINS, case, ensure, ensure_eq, fail};
+use crate::cases::walls::CALL;
 use crate::device::Device;
+use crate::report::expect_log;
 use crate::threads::Shared;
 
 /// FINI gives everything back.
@@ -238,6 +240,34 @@ case!(
 );
 
 case!(
+    /// R24: a thread of a module has not left because nothing names the module any more: it waits where the base image
+    /// returns to nobody, and the unload waits for it.
+    30, fn r24_thread_that_waits_outside_of_its_module_has_not_left(agent) {
+        let ledger = agent.ledger()?;
+        agent.load("tail_thread")?;
+        agent.sleep_us(2_000)?;
+        let Some(row) = agent.threads()?.into_iter().find(|row| row.name.as_str() == "waiter") else {
+            fail!("the module has no thread")
+        };
+        ensure!(row.inside.is_empty(), "by its registers and stack the thread is inside of {}", row.inside);
+        ensure_eq!(row.state, ThreadState::Running, "the thread");
+        agent.control("tail_thread", [STUBBORN, 0, 0, 0])?;
+        let refused = agent.unload_refused("tail_thread", 20, Errno::ETIMEDOUT)?;
+        let Some(blocker) = refused.blockers.iter().flatten().next() else { fail!("no blocker is named") };
+        ensure_eq!((blocker.thread.as_str(), blocker.entry.as_str()), ("waiter", ""), "the blocker");
+        ensure!(refused.blockers[1].is_none(), "a second blocker: {:?}", refused.blockers[1]);
+        agent.expect_registered("tail_thread", &[(Kind::Thread, "waiter")])?;
+        agent.control("tail_thread", [LEAVE, 0, 0, 0])?;
+        agent.sleep_us(2_000)?;
+        ensure_eq!(agent.state_of("waiter")?, Some(ThreadState::Stopped), "the thread that has left");
+        ensure_eq!(agent.unload_with_remark("tail_thread")?.as_str(), "", "what CHECK says");
+        ensure_eq!(agent.ledger()?, ledger, "the ledger");
+        agent.audit()?;
+        agent.expect_empty()
+    }
+);
+
+case!(
     /// R24: a thread that faults wedges its module and nobody else, and is gone.
     30, fn r24_thread_that_faults_wedges_its_module(agent) {
         let demo = agent.open("demo")?;
@@ -348,6 +378,25 @@ case!(
                 Ok(())
             },
         )
+    }
+);
+
+case!(
+    /// R24, R19: the addresses of a mapping that has gone are poisoned, as those of text are: whoever goes there faults, and
+    /// the linker server knows why.
+    30, fn r24_addresses_of_a_mapping_that_has_gone_are_poisoned(agent) {
+        let demo = agent.open("demo")?;
+        agent.load("wall_probe")?;
+        agent.load("leaks_mapping")?;
+        let [_, address, ..] = agent.stat("leaks_mapping")?;
+        agent.control("leaks_mapping", [CAREFUL, 0, 0, 0])?;
+        agent.unload("leaks_mapping")?;
+        expect_log(streams::LINKER, "the address belonged to a module that was unloaded");
+        let answer = demo.call(agent.ipc, DEMO_PING, &[CALL | address]);
+        ensure_eq!((answer.label, answer.words[0]), (0, 0xdead), "the call of a layer that makes a stale one");
+        ensure_eq!(agent.fault_of("demo")?.pc, address, "the program counter of the fault");
+        agent.audit()?;
+        Ok(())
     }
 );
 
