@@ -21,6 +21,8 @@ use crate::session::Session;
 use crate::test::AGENT;
 use crate::workspace::Workspace;
 
+pub(crate) use kernel::check_size;
+
 /// How long the figures of one case may take.
 const TIMEOUT: Duration = Duration::from_secs(600);
 

@@ -9,6 +9,7 @@ use strata_host::model::Model;
 use strata_host::serial::{BAUD, Serial};
 
 use crate::area::{AREAS, Area, KERNEL_CORE};
+use crate::bench::check_size;
 use crate::build::{self, Images, Variant};
 use crate::cargo::{self, KERNEL_TARGET, USER_TARGET};
 use crate::workspace::{Layer, Package, Role, Workspace};
@@ -98,6 +99,9 @@ pub(crate) fn test(workspace: &Workspace, args: &TestArgs) -> Result<ExitCode> {
             lint_target(workspace, KERNEL_TARGET, kernel_packages(workspace)?, images.as_ref())
         });
     }
+    if checks {
+        results.add("size of the kernel", || check_size(&one_core(workspace)));
+    }
     if let Some(images) = &images {
         if checks {
             results.add("demos", || run::demos(workspace, images));
@@ -144,6 +148,7 @@ fn one_area(workspace: &Workspace, area: &Area, host: bool, target: bool) -> Exi
         });
         if area.packages.contains(&KERNEL_CORE) {
             results.add("host tests of several cores", || host_tests_of_several_cores(workspace));
+            results.add("size of the kernel", || check_size(&one_core(workspace)));
         }
     }
     if target {
@@ -182,6 +187,11 @@ fn on_several_cores(workspace: &Workspace, area: &Area, filters: &[&str], result
 /// The same machine with several cores.
 fn several_cores(workspace: &Workspace) -> Workspace {
     Workspace { model: Model { cores: SMP_CORES, ..workspace.model }, ..workspace.clone() }
+}
+
+/// The same machine with one core, whose kernel has a goal for its size.
+fn one_core(workspace: &Workspace) -> Workspace {
+    Workspace { model: Model { cores: 1, ..workspace.model }, ..workspace.clone() }
 }
 
 /// What passed and what did not; a failure does not hide the next one.

@@ -20,6 +20,8 @@ use crate::workspace::{Role, Workspace};
 
 /// Size of the kernel's instructions, without those that run once.
 const TEXT_BYTES: &str = "kernel.text_bytes";
+/// What it may be at most; `x test` holds it.
+const TEXT_BYTES_MAX: u32 = 32 << 10;
 /// Size of the instructions that boot the machine. They are in a section of their own, as the reference's are.
 const BOOT_TEXT_BYTES: &str = "kernel.boot_text_bytes";
 
@@ -75,7 +77,7 @@ const ROWS: &[Row] = &[
     ("kernel.tcb.resume", Some(612), None),
     ("kernel.tcb.suspend", Some(430), None),
     ("kernel.asid_assign", Some(405), None),
-    (TEXT_BYTES, Some(31_664), Some(32_768)),
+    (TEXT_BYTES, Some(31_664), Some(TEXT_BYTES_MAX)),
     (BOOT_TEXT_BYTES, None, None),
     ("kernel.boot", Some(2_400_000), Some(500_000)),
 ];
@@ -142,6 +144,24 @@ fn text_bytes(workspace: &Workspace) -> Result<Vec<Figure>> {
         .collect()
 }
 
+/// Holds the release kernel to its size: nothing else that `x test` does builds it.
+pub(crate) fn check_size(workspace: &Workspace) -> Result<()> {
+    let figures = text_bytes(workspace)?;
+    hold_to_size(figures.iter().find(|figure| figure.name == TEXT_BYTES).context("the text is measured")?)
+}
+
+/// Refuses a text that is too large.
+fn hold_to_size(text: &Figure) -> Result<()> {
+    let (actual, most) = (text.value, f64::from(TEXT_BYTES_MAX));
+    if actual > most {
+        bail!(
+            "the release kernel's .text has {actual} bytes, and {most} are its goal: `./x sizes` shows the crates; \
+             what only the boot needs belongs in .boot (microkernel/image/kernel.ld)"
+        );
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,6 +171,14 @@ mod tests {
         assert_eq!(bounds("kernel.call.0w"), (Some(191.0), Some(191.0)));
         assert_eq!(bounds("kernel.wait.block"), (None, None));
         assert_eq!(bounds("nothing"), (None, None));
+    }
+
+    #[test]
+    fn a_text_beyond_its_goal_is_refused() {
+        let text = |value| Figure { name: TEXT_BYTES.to_owned(), value, unit: "bytes".to_owned() };
+        assert!(hold_to_size(&text(32_768.0)).is_ok());
+        let message = hold_to_size(&text(34_756.0)).unwrap_err().to_string();
+        assert!(message.contains("34756") && message.contains("kernel.ld"), "{message}");
     }
 
     #[test]
