@@ -55,9 +55,8 @@ impl Branch {
     /// The branches to two targets at `at`, where both are in reach.
     #[inline]
     pub(crate) fn both(pair: &BranchPair, at: Va, link: bool) -> Option<(Self, Self)> {
-        // A `BL` is a `B` with bit 31 (Arm ARM C6.2.35).
-        let linked = u32::from(link) << 31;
-        pair.words(BranchKind::B, at.0).map(|(one, other)| (Self(one | linked), Self(other | linked)))
+        let kind = if link { BranchKind::Bl } else { BranchKind::B };
+        pair.words(kind, at.0).map(|(one, other)| (Self(one), Self(other)))
     }
 
     /// Reads a branch from memory; none if the bits are another instruction.

@@ -1,7 +1,9 @@
 //! The difference between two alias stacks, seen from call sites. Every plan is made of it.
 
 use aarch64_reloc::BranchPair;
+use heapless::Vec;
 
+use crate::PATCHES_MAX;
 use crate::alias::{Alias, AliasStack};
 use crate::branch::{Branch, OutOfRange, Va};
 use crate::domain::{LinkDomain, SymbolId};
@@ -26,7 +28,7 @@ pub(crate) fn difference<'s>(
     symbol: SymbolId,
     before: &AliasStack,
     after: &AliasStack,
-    sites: impl Iterator<Item = &'s CallSite>,
+    mut sites: impl Iterator<Item = &'s CallSite>,
     plan: &mut LinkPlan,
 ) -> Result<(), PlanError> {
     let denial = &domain.symbols[symbol.index()].denial;
@@ -35,17 +37,33 @@ pub(crate) fn difference<'s>(
     let tops = moved(before.top(), after.top());
     let common = tops.filter(|_| !denial.is_any());
     let pair = common.map_or(BranchPair::NONE, |(old, new)| BranchPair::new(old.entry.0, new.entry.0));
-    for site in sites {
-        let patch = match Branch::both(&pair, site.at, site.link) {
-            Some((old, new)) if matches!(site.callee, Callee::Symbol(_)) => Patch { at: site.at, old, new },
-            _ => match rare(domain, denial, (before, after), site, plan)? {
-                Some(patch) => patch,
-                None => continue,
-            },
-        };
-        plan.patches.push(patch).map_err(|_| PlanError::TooManySites)?;
+    while let Some(site) = common_sites(&pair, &mut sites, &mut plan.patches)? {
+        if let Some(patch) = rare(domain, denial, (before, after), site, plan)? {
+            plan.patches.push(patch).map_err(|_| PlanError::TooManySites)?;
+        }
     }
     Ok(())
+}
+
+/// Adds the patches of sites for as long as those take nothing but the branches of a pair, and returns the first that takes
+/// more. A relink consists of this: on its own, it has what it needs in registers.
+#[inline(never)]
+fn common_sites<'s>(
+    pair: &BranchPair,
+    sites: &mut impl Iterator<Item = &'s CallSite>,
+    patches: &mut Vec<Patch, PATCHES_MAX>,
+) -> Result<Option<&'s CallSite>, PlanError> {
+    let pair = *pair;
+    for site in sites {
+        match Branch::both(&pair, site.at, site.link) {
+            Some((old, new)) if matches!(site.callee, Callee::Symbol(_)) => {
+                let patch = Patch { at: site.at, old, new };
+                patches.push(patch).map_err(|_| PlanError::TooManySites)?;
+            }
+            _ => return Ok(Some(site)),
+        }
+    }
+    Ok(None)
 }
 
 /// The patch of any site, if it takes one.

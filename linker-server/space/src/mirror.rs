@@ -5,6 +5,7 @@
 //! write is reached through atomics; plain bytes are handed out only for pages that nobody in the
 //! link domain has an address of yet.
 
+use crate::asm::any_within;
 use crate::objects::PAGE_SIZE;
 use crate::vspace::{Pages, mirror};
 use core::ops::Range;
@@ -63,8 +64,9 @@ impl View {
     #[must_use]
     #[inline]
     pub fn word32(self, at: u64) -> Option<&'static AtomicU32> {
-        // A view consists of pages: an aligned word that begins in it ends in it.
-        let inside = at.wrapping_sub(self.at) < self.size && at.is_multiple_of(4);
+        // A view consists of pages: an aligned word that begins in it ends in it. Turned by two bits, what is not aligned
+        // is greater than any size.
+        let inside = at.wrapping_sub(self.at).rotate_right(2) < self.size / 4;
         let pointer = inside.then_some(mirror(at) as *const AtomicU32)?;
         // SAFETY: the word is aligned and lies in pages that are mapped for as long as this view is
         // used (`View::of`); it is only ever reached through atomics.
@@ -140,7 +142,15 @@ impl linker_unwind::Memory for View {
     }
 
     fn any_in(&self, range: Range<u64>, hull: Hull) -> bool {
-        hull.any_of(self.words64(range), |word| word.load(Ordering::Relaxed))
+        let words = self.words64(range);
+        let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
+        let (blocks, rest) = words.as_chunks();
+        let found = any_within(blocks, hull.start, hull.size) || hull.any_of(rest, load);
+        debug_assert!(
+            found == hull.any_of(words, load),
+            "nobody writes the stack of a thread that is looked at"
+        );
+        found
     }
 
     fn words(&self, range: Range<u64>) -> impl Iterator<Item = u64> {

@@ -1,16 +1,16 @@
 //! Text that may be patched: the linker core's `TextSpace`, over the mirror.
 //!
 //! A write is one aligned 32-bit store through the mirror and a note of the touched line. `publish`
-//! then does for each touched line what Arm ARM B2.2.5 asks of a patch: clean to the point of
+//! then has done for each touched line what Arm ARM B2.2.5 asks of a patch: barrier, clean to the point of
 //! unification, barrier, invalidate by the executing address, barrier. [`synchronise`] is what comes after: every core
 //! that executes the text passes a context synchronisation event. On the linker server's own core the kernel entry and exit
 //! of any invocation is one for whoever runs next; the threads of other cores are stalled there, one by one.
 
-use crate::asm::{LINE_SIZE, clean_to_unification};
+use crate::asm::{LINE_SIZE, complete_stores};
 use crate::mirror::View;
 use crate::objects::{Objects, PAGE_SIZE};
 use crate::thread::Thread;
-use crate::vspace::{VSpaces, mirror, unify};
+use crate::vspace::{VSpaces, unify};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU32, Ordering};
 use heapless::Vec;
@@ -19,8 +19,6 @@ use linker_unwind::Tables;
 
 /// Runs of touched lines that are collected before they are published.
 const RUNS_MAX: usize = 64;
-/// Runs, the latest ones, that a line may become a part of.
-const RUNS_NEAR: usize = 2;
 
 /// Which text stands at an address. It costs the same whatever else is loaded.
 pub trait Texts {
@@ -97,19 +95,25 @@ impl<'a, T: Texts> Text<'a, T> {
     fn touch_line(&mut self, start: u64) {
         self.line = start;
         let end = start + LINE_SIZE;
-        let same_page = |run: &Run| run.start / PAGE_SIZE == start / PAGE_SIZE;
-        let joins = |run: &&mut Run| start <= run.end && end >= run.start && same_page(run);
         // Sites of one function are neighbours. A line that is in two runs is only published twice.
-        if let Some(run) = self.runs.iter_mut().rev().take(RUNS_NEAR).find(joins) {
+        if let Some(run) = self.runs.last_mut()
+            && start <= run.end
+            && end >= run.start
+            && run.start / PAGE_SIZE == start / PAGE_SIZE
+        {
             run.start = run.start.min(start);
             run.end = run.end.max(end);
-            return;
+        } else if let Err(run) = self.runs.push(Run { start, end }) {
+            self.begin_anew(run);
         }
-        if self.runs.is_full() {
-            self.publish();
-            self.line = start;
-        }
-        let _ = self.runs.push(Run { start, end });
+    }
+
+    /// There is no room for another run.
+    #[cold]
+    fn begin_anew(&mut self, run: Run) {
+        self.publish();
+        self.line = run.start;
+        let _ = self.runs.push(run);
     }
 }
 
@@ -139,9 +143,8 @@ impl<T: Texts> TextSpace for Text<'_, T> {
     }
 
     fn publish(&mut self) {
+        complete_stores();
         for run in &self.runs {
-            // SAFETY: a run lies in a view, which is mapped in the mirror.
-            unsafe { clean_to_unification(mirror(run.start), mirror(run.end)) };
             unify(self.objects, self.spaces, run.start, run.end)
                 .expect("text is mapped in the link domain for as long as its view is listed");
         }

@@ -6,7 +6,7 @@
 //! execute-never. Page tables for the whole window are made with the link domain, so that a load
 //! never has to make one and an unload leaves none behind.
 
-use crate::asm::clean_to_unification;
+use crate::asm::complete_stores;
 use crate::error::{ObjectError, Operation, check};
 use crate::objects::{Objects, PAGE_BITS, PAGE_SIZE, Untyped};
 use linker_books::ledger::Account;
@@ -172,11 +172,10 @@ pub fn make_tables(
 /// # Errors
 /// [`ObjectError::Kernel`].
 pub fn publish(objects: &mut Objects, spaces: VSpaces, start: u64, end: u64) -> Result<(), ObjectError> {
+    complete_stores();
     let mut from = start;
     while from < end {
         let to = end.min((from / PAGE_SIZE + 1) * PAGE_SIZE);
-        // SAFETY: callers name text, which `make_pages` has mapped in the mirror.
-        unsafe { clean_to_unification(mirror(from), mirror(to)) };
         unify(objects, spaces, from, to)?;
         from = to;
     }
@@ -184,12 +183,14 @@ pub fn publish(objects: &mut Objects, spaces: VSpaces, start: u64, end: u64) -> 
 }
 
 /// Makes instructions that were written through the mirror visible to instruction fetch at their
-/// executing addresses. `start..end` lies within one page.
+/// executing addresses. `start..end` lies within one page, and the stores are complete ([`complete_stores`]).
 ///
-/// The words have been cleaned to the point of unification through the mirror (data caches behave as
-/// physically indexed: Arm ARM, "data and unified caches"). Instruction caches may be virtually indexed,
-/// so their lines are invalidated by the address that executes: the kernel switches to the link
-/// domain's address space and does `IC IVAU` there, which depends on nobody in the link domain.
+/// The kernel does what Arm ARM B2.2.5 asks of a patch after that: it switches to the link domain's address space, which
+/// depends on nobody in the link domain, cleans the lines to the point of unification, waits, invalidates them in the
+/// instruction caches, and waits again. All of it is by the executing address. For the invalidation it has to be:
+/// instruction caches may be virtually indexed. For the clean it may be: data caches behave as physically indexed (Arm
+/// ARM, "data and unified caches"), and both mappings are of the same memory type, so that the lines which were written
+/// through the mirror are found. A clean by the mirror's address before that would do it twice.
 ///
 /// # Errors
 /// [`ObjectError::Kernel`].
