@@ -3,14 +3,14 @@ use crate::registers::{ctr_el0, dczid_el0};
 use core::arch::asm;
 use microkernel_core::CacheOp;
 
-/// Bytes of the smallest data cache line.
-fn data_line() -> u64 {
-    4 << (ctr_el0() >> 16 & 0xf)
+/// Bytes of the smallest data cache line, by CTR_EL0.
+const fn data_line(ctr: u64) -> u64 {
+    4 << (ctr >> 16 & 0xf)
 }
 
-/// Bytes of the smallest instruction cache line.
-fn instruction_line() -> u64 {
-    4 << (ctr_el0() & 0xf)
+/// Bytes of the smallest instruction cache line, by CTR_EL0.
+const fn instruction_line(ctr: u64) -> u64 {
+    4 << (ctr & 0xf)
 }
 
 /// Runs one maintenance instruction on each line of a range that is not empty.
@@ -75,24 +75,29 @@ pub(crate) fn address(word: u64) -> usize {
 /// Writes a range back to the point of coherency: uncached mappings of these frames must find the zeroes
 /// (Arm ARM B2.8: mismatched attributes).
 pub(crate) fn clean(start: u64, bytes: u64) {
-    by_line!("dc cvac", data_line(), start, start + bytes);
+    by_line!("dc cvac", data_line(ctr_el0()), start, start + bytes);
     // Complete before anything maps the frame.
     dsb_ish();
 }
 
 /// Maintenance on addresses of the current lower half.
 pub(crate) fn user(op: CacheOp, start: u64, end: u64) {
-    match op {
-        CacheOp::Clean => by_line!("dc cvac", data_line(), start, end),
-        CacheOp::Invalidate => by_line!("dc ivac", data_line(), start, end),
-        CacheOp::CleanInvalidate => by_line!("dc civac", data_line(), start, end),
-        CacheOp::Unify => {
-            // Arm ARM B2.2.5 and D7.5.9: clean to the point of unification, wait, invalidate instruction lines at
-            // the address they execute at (the A53's instruction cache is virtually indexed), wait, synchronise.
-            by_line!("dc cvau", data_line(), start, end);
-            dsb_ish();
-            by_line!("ic ivau", instruction_line(), start, end);
-        }
+    let ctr = ctr_el0();
+    let line = data_line(ctr);
+    // What is asked for most comes first.
+    if op == CacheOp::Unify {
+        // Arm ARM B2.2.5 and D7.5.9: clean to the point of unification, wait, invalidate instruction lines at the
+        // address they execute at (the A53's instruction cache is virtually indexed), wait, synchronise. Data caches
+        // behave as physically indexed ones: the clean finds what was stored by another address of the line, too.
+        by_line!("dc cvau", line, start, end);
+        dsb_ish();
+        by_line!("ic ivau", instruction_line(ctr), start, end);
+    } else if op == CacheOp::Clean {
+        by_line!("dc cvac", line, start, end);
+    } else if op == CacheOp::Invalidate {
+        by_line!("dc ivac", line, start, end);
+    } else {
+        by_line!("dc civac", line, start, end);
     }
     // Maintenance is complete when a DSB by the same core completes (Arm ARM D7.5.9).
     dsb_ish();

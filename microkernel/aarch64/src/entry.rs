@@ -7,9 +7,9 @@ use crate::uart::Uart;
 use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
-use microkernel_core::handle::Tcb;
+use microkernel_core::handle::{Slot, Tcb};
 use microkernel_core::text::{Piece, write};
-use microkernel_core::{DEBUG, Kernel, Message, UserFault};
+use microkernel_core::{DEBUG, Kernel, Message, Short, UserFault};
 
 /// Exception classes (ESR_EL1.EC).
 const EC_FP_ACCESS: u64 = 0x07;
@@ -109,14 +109,18 @@ extern "C" fn kernel_syscall(x0: u64, x1: u64, x2: u64, x3: u64, x4: u64, x5: u6
     let kernel = unsafe { kernel() };
     let holds = kernel.enter(core);
     let message = Message { capability: x0, info: x1, words: [x2, x3, x4, x5] };
-    if holds && let Some(tcb) = kernel.fast_syscall(x7, message) {
-        if kernel.access_differs(tcb) {
-            return fast_with_access(tcb);
-        }
-        KERNEL.lock.release();
-        return Tcb::context(tcb);
+    if !holds {
+        return general_syscall(false, None);
     }
-    general_syscall(holds)
+    match kernel.fast_syscall(x7, message) {
+        Short::Done(tcb) if kernel.access_differs(tcb) => fast_with_access(tcb),
+        Short::Done(tcb) => {
+            KERNEL.lock.release();
+            Tcb::context(tcb)
+        }
+        Short::Invocation(tcb, slot) => general_syscall(true, Some((tcb, slot))),
+        Short::Not => general_syscall(true, None),
+    }
 }
 
 /// The end of the short way to a thread that has something lent, or from one. The lock is this core's already.
@@ -129,12 +133,14 @@ fn fast_with_access(tcb: Tcb) -> u64 {
     Tcb::context(tcb)
 }
 
-/// A system call the general way. The lock is this core's already.
+/// A system call the general way, from what the short way has found on. The lock is this core's already.
 #[inline(never)]
-fn general_syscall(holds: bool) -> u64 {
+fn general_syscall(holds: bool, found: Option<(Tcb, Slot)>) -> u64 {
     // SAFETY: `kernel_syscall`, the only caller, has the lock and no reference any more.
     let kernel = unsafe { kernel() };
-    if holds {
+    if let Some((tcb, slot)) = found {
+        kernel.invocation(tcb, slot);
+    } else if holds {
         kernel.syscall();
     }
     let next = kernel.leave();

@@ -12,7 +12,7 @@
 //!   nobody. The host tests hold these between any two entries.
 use crate::cap::View;
 use crate::endpoint::{Queue, SEND_GRANT, Waiting};
-use crate::handle::{Endpoint, Tcb};
+use crate::handle::{Endpoint, Slot, Tcb};
 use crate::kernel::Kernel;
 use crate::machine::Machine;
 use crate::sched::Action;
@@ -21,6 +21,7 @@ use crate::tcb::{
 };
 use crate::vspace::Space;
 use microkernel_abi::message::MessageInfo;
+use microkernel_abi::rights::CapRights;
 use microkernel_abi::syscall::{CALL, REPLY_RECV};
 use microkernel_abi::{FAST_MESSAGE_REGISTERS, SMP};
 
@@ -42,24 +43,57 @@ struct Next {
     space: Space,
 }
 
-impl<M: Machine> Kernel<M> {
-    /// Does a system call the short way. `None`: nothing has changed, and [`Kernel::syscall`] and [`Kernel::leave`]
-    /// are to do it. Otherwise all is done but what [`Kernel::access_differs`] says, and this thread runs.
+/// How far the short way has come.
+#[derive(Clone, Copy, Debug)]
+pub enum Short {
+    /// All is done but what [`Kernel::access_differs`] says, and this thread runs.
+    Done(Tcb),
+    /// Nothing has changed. It is a Call of this thread to what is in this slot, and that is no endpoint:
+    /// [`Kernel::invocation`] and [`Kernel::leave`] are to do it.
+    Invocation(Tcb, Slot),
+    /// Nothing has changed: [`Kernel::syscall`] and [`Kernel::leave`] are to do it.
+    Not,
+}
+
+impl Short {
     #[inline(always)]
-    pub fn fast_syscall(&mut self, number: u64, message: Message) -> Option<Tcb> {
+    fn done(tcb: Option<Tcb>) -> Self {
+        tcb.map_or(Self::Not, Self::Done)
+    }
+}
+
+impl<M: Machine> Kernel<M> {
+    /// Does a system call the short way, as far as that goes.
+    #[inline(always)]
+    pub fn fast_syscall(&mut self, number: u64, message: Message) -> Short {
         match number.cast_signed() {
             CALL => self.fast_call(message),
-            REPLY_RECV => self.fast_reply_recv(message),
-            _ => None,
+            REPLY_RECV => Short::done(self.fast_reply_recv(message)),
+            _ => Short::Not,
         }
     }
 
     #[inline(always)]
-    fn fast_call(&mut self, message: Message) -> Option<Tcb> {
-        let sender = self.fast_current(message.info)?;
-        let slot = Self::resolve_at_once(self.cspace(sender), message.capability, crate::lookup::WORD_BITS)?;
-        let View::Endpoint { ep, badge, rights } = self.view(slot) else { return None };
-        if !rights.write() || !(rights.grant() || rights.grant_reply()) {
+    fn fast_call(&mut self, message: Message) -> Short {
+        let Some(sender) = self.current() else { return Short::Not };
+        let slot = Self::resolve_at_once(self.cspace(sender), message.capability, crate::lookup::WORD_BITS);
+        let Some(slot) = slot else { return Short::Not };
+        match self.view(slot) {
+            View::Endpoint { ep, badge, rights } => {
+                Short::done(self.fast_send(sender, (ep, badge, rights), message))
+            }
+            _ => Short::Invocation(sender, slot),
+        }
+    }
+
+    #[inline(always)]
+    fn fast_send(
+        &mut self,
+        sender: Tcb,
+        (ep, badge, rights): (Endpoint, u64, CapRights),
+        message: Message,
+    ) -> Option<Tcb> {
+        if !self.is_short(message.info) || !rights.write() || !(rights.grant() || rights.grant_reply()) {
             return None;
         }
         if self.ep_waiting(ep) != Waiting::Receivers {
@@ -79,7 +113,7 @@ impl<M: Machine> Kernel<M> {
 
     #[inline(always)]
     fn fast_reply_recv(&mut self, message: Message) -> Option<Tcb> {
-        let server = self.fast_current(message.info)?;
+        let server = self.current().filter(|_| self.is_short(message.info))?;
         let slot = Self::resolve_at_once(self.cspace(server), message.capability, crate::lookup::WORD_BITS)?;
         let View::Endpoint { ep, rights, .. } = self.view(slot) else { return None };
         if !rights.read() || self.ep_waiting(ep) == Waiting::Senders || self.has_bound_signal(server) {
@@ -101,16 +135,13 @@ impl<M: Machine> Kernel<M> {
         Some(self.fast_switch(next, 0, message))
     }
 
-    /// The running thread, if the message fits into registers.
+    /// Does the message fit into registers?
     #[inline(always)]
-    fn fast_current(&self, info: u64) -> Option<Tcb> {
+    fn is_short(&self, info: u64) -> bool {
         // Length and number of capabilities at once: a single capability makes it more than any length.
         let size = info & MessageInfo::new(0, 0, 3, 0x7f).0;
         // On several cores another one may have put somebody into this one's queues since.
-        if size > FAST_MESSAGE_REGISTERS as u64 || SMP && self.core().action != Action::Resume {
-            return None;
-        }
-        self.current()
+        size <= FAST_MESSAGE_REGISTERS as u64 && !(SMP && self.core().action != Action::Resume)
     }
 
     /// May `other` run at once when `running` stops?

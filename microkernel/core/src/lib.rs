@@ -59,7 +59,7 @@ mod vspace;
 mod tests;
 
 pub use cores::CoreId;
-pub use fastpath::Message;
+pub use fastpath::{Message, Short};
 pub use fault::UserFault;
 pub use kernel::Kernel;
 pub use machine::{CacheOp, Machine, Remote};

@@ -3,7 +3,7 @@ use crate::DEBUG;
 use crate::cap::View;
 use crate::error::Stop;
 use crate::fault::Fault;
-use crate::handle::Tcb;
+use crate::handle::{Slot, Tcb};
 use crate::invoke::{Invocation, Outcome};
 use crate::kernel::Kernel;
 use crate::machine::Machine;
@@ -38,14 +38,26 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// Send in its three forms, and through it every invocation.
+    /// Send in its three forms, and through it every invocation that the short way has not found.
+    #[inline(never)]
     fn invoke(&mut self, tcb: Tcb, block: bool, call: bool) {
-        let info = MessageInfo(self.reg(tcb, Reg::X1));
         let cptr = self.reg(tcb, Reg::X0);
-        let slot = match self.lookup_slot(tcb, cptr) {
-            Ok(slot) => slot,
-            Err(why) => return self.cap_fault(tcb, block, cptr, why),
-        };
+        match self.lookup_slot(tcb, cptr) {
+            Ok(slot) => self.invoke_slot(tcb, slot, block, call),
+            Err(why) => self.cap_fault(tcb, block, cptr, why),
+        }
+    }
+
+    /// A Call of the running thread, whose capability is in this slot: what the short way has found
+    /// ([`crate::Short::Invocation`]).
+    #[inline(always)]
+    pub fn invocation(&mut self, tcb: Tcb, slot: Slot) {
+        self.invoke_slot(tcb, slot, true, true);
+    }
+
+    #[inline(never)]
+    fn invoke_slot(&mut self, tcb: Tcb, slot: Slot, block: bool, call: bool) {
+        let info = MessageInfo(self.reg(tcb, Reg::X1));
         let cap = self.cap(slot);
         // Sending needs neither buffer nor capabilities at this point.
         if let View::Endpoint { ep, badge, rights } = cap.view()

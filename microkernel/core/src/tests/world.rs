@@ -2,7 +2,7 @@
 use super::arena::{Arena, BASE};
 use crate::boot::{BootInput, boot};
 use crate::cap::View;
-use crate::fastpath::Message;
+use crate::fastpath::{Message, Short};
 use crate::fdt::Range;
 use crate::handle::{Slot, Tcb};
 use crate::kernel::Kernel;
@@ -146,13 +146,20 @@ impl World {
         if let Some((calls, replies)) = &mut self.short {
             let words = core::array::from_fn(|i| self.k.reg(tcb, Reg::x(2 + i as u64)));
             let message = Message { capability: cptr, info: info.0, words };
-            if let Some(next) = self.k.fast_syscall(number.cast_unsigned(), message) {
-                *if number == syscall::CALL { calls } else { replies } += 1;
-                if self.k.access_differs(next) {
-                    self.k.switch_access(next);
+            match self.k.fast_syscall(number.cast_unsigned(), message) {
+                Short::Done(next) => {
+                    *if number == syscall::CALL { calls } else { replies } += 1;
+                    if self.k.access_differs(next) {
+                        self.k.switch_access(next);
+                    }
+                    assert_eq!(self.k.current(), Some(next));
+                    return Some(next);
                 }
-                assert_eq!(self.k.current(), Some(next));
-                return Some(next);
+                Short::Invocation(tcb, slot) => {
+                    self.k.invocation(tcb, slot);
+                    return self.k.leave();
+                }
+                Short::Not => {}
             }
         }
         self.k.syscall();
