@@ -25,6 +25,11 @@ pub(crate) fn cargo(workspace: &Workspace, verb: &str) -> Command {
     if std::env::var_os("DEFMT_LOG").is_none() {
         command.env("DEFMT_LOG", "info");
     }
+    if verb == "build" {
+        // Everything that is built is a release, and one program wherever it is built: an incremental rustc inlines less
+        // across crates, and the figures of `x bench` would depend on who has this variable set.
+        command.env("CARGO_INCREMENTAL", "0");
+    }
     command
 }
 
