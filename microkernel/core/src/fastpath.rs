@@ -48,18 +48,11 @@ struct Next {
 pub enum Short {
     /// All is done but what [`Kernel::access_differs`] says, and this thread runs.
     Done(Tcb),
-    /// Nothing has changed. It is a Call of this thread to what is in this slot, and that is no endpoint:
-    /// [`Kernel::invocation`] and [`Kernel::leave`] are to do it.
+    /// Nothing has changed. It is a Call of this thread to what is in this slot: [`Kernel::invocation`] and
+    /// [`Kernel::leave`] are to do it, without looking for the slot again.
     Invocation(Tcb, Slot),
     /// Nothing has changed: [`Kernel::syscall`] and [`Kernel::leave`] are to do it.
     Not,
-}
-
-impl Short {
-    #[inline(always)]
-    fn done(tcb: Option<Tcb>) -> Self {
-        tcb.map_or(Self::Not, Self::Done)
-    }
 }
 
 impl<M: Machine> Kernel<M> {
@@ -68,7 +61,7 @@ impl<M: Machine> Kernel<M> {
     pub fn fast_syscall(&mut self, number: u64, message: Message) -> Short {
         match number.cast_signed() {
             CALL => self.fast_call(message),
-            REPLY_RECV => Short::done(self.fast_reply_recv(message)),
+            REPLY_RECV => self.fast_reply_recv(message).map_or(Short::Not, Short::Done),
             _ => Short::Not,
         }
     }
@@ -78,12 +71,11 @@ impl<M: Machine> Kernel<M> {
         let Some(sender) = self.current() else { return Short::Not };
         let slot = Self::resolve_at_once(self.cspace(sender), message.capability, crate::lookup::WORD_BITS);
         let Some(slot) = slot else { return Short::Not };
-        match self.view(slot) {
-            View::Endpoint { ep, badge, rights } => {
-                Short::done(self.fast_send(sender, (ep, badge, rights), message))
-            }
-            _ => Short::Invocation(sender, slot),
-        }
+        let receiver = match self.view(slot) {
+            View::Endpoint { ep, badge, rights } => self.fast_send(sender, (ep, badge, rights), message),
+            _ => None,
+        };
+        receiver.map_or(Short::Invocation(sender, slot), Short::Done)
     }
 
     #[inline(always)]

@@ -6,6 +6,7 @@ use crate::fault::Fault;
 use crate::handle::{Slot, Tcb};
 use crate::invoke::{Invocation, Outcome};
 use crate::kernel::Kernel;
+use crate::lookup::WORD_BITS;
 use crate::machine::Machine;
 use crate::tcb::{Reg, SLOT_CALLER, State};
 use microkernel_abi::error::LookupFailure;
@@ -27,7 +28,7 @@ impl<M: Machine> Kernel<M> {
                 self.handle_reply(tcb);
                 self.handle_recv(tcb, true);
             }
-            SEND => self.invoke(tcb, true, false),
+            SEND => self.send(tcb),
             NB_SEND => self.invoke(tcb, false, false),
             RECV => self.handle_recv(tcb, true),
             REPLY => self.handle_reply(tcb),
@@ -35,6 +36,16 @@ impl<M: Machine> Kernel<M> {
             NB_RECV => self.handle_recv(tcb, false),
             number if DEBUG && self.debug_syscall(tcb, number) => {}
             _ => self.handle_fault(tcb, Fault::UnknownSyscall { number }),
+        }
+    }
+
+    /// Send. The lookup is inlined once more here, since signals come this way: [`Self::invoke`] would be a frame that
+    /// only a capability space of several levels needs.
+    #[inline(always)]
+    fn send(&mut self, tcb: Tcb) {
+        match Self::resolve_at_once(self.cspace(tcb), self.reg(tcb, Reg::X0), WORD_BITS) {
+            Some(slot) => self.invoke_slot(tcb, slot, true, false),
+            None => self.invoke(tcb, true, false),
         }
     }
 
