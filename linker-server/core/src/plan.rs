@@ -346,6 +346,12 @@ pub enum PlanError {
     },
 }
 
+impl From<ParseError> for PlanError {
+    fn from(error: ParseError) -> Self {
+        Self::Image(error)
+    }
+}
+
 impl PlanError {
     /// The errno-like word of the error.
     #[must_use]

@@ -35,7 +35,7 @@ pub fn relocate(
             let place = Place::new(copy_section(object, layout, kind, bytes)?);
             relocate_section(object, layout, kind, place, each)?;
         } else {
-            object.relocations(kind).try_for_each(|checked| checked.map(drop).map_err(PlanError::Image))?;
+            object.try_each_relocation(kind, |_| Ok::<_, PlanError>(()))?;
         }
     }
     Ok(())
@@ -49,8 +49,7 @@ fn relocate_section(
     each: &mut dyn FnMut(Reference) -> Result<Va, PlanError>,
 ) -> Result<(), PlanError> {
     let start = layout.section(kind);
-    for relocation in object.relocations(kind) {
-        let relocation = relocation.map_err(PlanError::Image)?;
+    object.try_each_relocation(kind, |relocation| {
         // A layout lies below the end of the address space, and with it what the relocation names in it.
         let at = Va(start.0 + relocation.offset);
         let value = match relocation.target {
@@ -58,9 +57,8 @@ fn relocate_section(
             Target::Super(index) => outside(each, at, Referent::Super(index), &relocation)?,
             Target::Import(index) => outside(each, at, Referent::Import(index), &relocation)?,
         };
-        place.put(&relocation, at, value).map_err(|error| PlanError::Field(at, error))?;
-    }
-    Ok(())
+        place.put(&relocation, at, value).map_err(|error| PlanError::Field(at, error))
+    })
 }
 
 /// The address of something that lies outside of the module. Most relocations name the module itself, so the loop keeps

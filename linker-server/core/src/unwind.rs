@@ -35,8 +35,7 @@ pub fn relocate_tables(
     let (frames, index) = bytes.split_at_mut_checked(room).ok_or(PlanError::NoRoom(at))?;
     let frames = frames.get_mut(..size).ok_or(PlanError::NoRoom(at))?;
     frames.copy_from_slice(section.bytes);
-    for relocation in object.relocations(kind) {
-        let relocation = relocation.map_err(PlanError::Image)?;
+    object.try_each_relocation(kind, |relocation| {
         let field_at = at.plus(relocation.offset);
         // The format lets tables name the module's own sections only.
         let Target::Section(of, offset) = relocation.target else {
@@ -45,9 +44,8 @@ pub fn relocate_tables(
         let value = layout.section(of).plus(offset);
         let offset = usize::try_from(relocation.offset).map_err(|_| PlanError::NoRoom(at))?;
         let field = frames.get_mut(offset..).ok_or(PlanError::NoRoom(at))?;
-        apply(relocation.kind, field_at.0, value.0, field)
-            .map_err(|error| PlanError::Field(field_at, error))?;
-    }
+        apply(relocation.kind, field_at.0, value.0, field).map_err(|error| PlanError::Field(field_at, error))
+    })?;
     let (index, _) = index.as_chunks_mut();
     Ok((size, Tables::index(at.0, frames, index)))
 }

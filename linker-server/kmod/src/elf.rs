@@ -151,6 +151,7 @@ pub(crate) struct SymbolEntry {
 }
 
 impl SymbolEntry {
+    #[inline]
     fn decode(words: &Words) -> Self {
         let [first, value, size] = words.map(u64::from_le);
         let (name, rest) = halves(first);
@@ -177,6 +178,7 @@ pub(crate) struct RelaEntry {
 }
 
 impl RelaEntry {
+    #[inline]
     pub(crate) fn decode(words: &Words) -> Self {
         let [offset, info, addend] = words.map(u64::from_le);
         let (kind, symbol) = halves(info);
@@ -282,6 +284,7 @@ impl<'a> Elf<'a> {
         self.symbols.len()
     }
 
+    #[inline]
     pub(crate) fn symbol(&self, index: usize) -> Option<SymbolEntry> {
         self.symbols.get(index).map(SymbolEntry::decode)
     }
@@ -523,6 +526,7 @@ fn table(bytes: &[u8]) -> Option<&[Words]> {
 }
 
 /// The low and the high half of a word.
+#[inline]
 const fn halves(word: u64) -> (u32, u32) {
     let [a, b, c, d, e, f, g, h] = word.to_le_bytes();
     (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))

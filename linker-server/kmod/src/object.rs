@@ -271,7 +271,7 @@ impl<'a> Object<'a> {
     pub fn parse(file: &'a [u8]) -> Result<Self, ParseError> {
         let object = Self::open(file)?;
         for section in SectionKind::ALL {
-            object.relocations(section).try_for_each(|relocation| relocation.map(drop))?;
+            object.try_each_relocation(section, |_| Ok::<_, ParseError>(()))?;
         }
         Ok(object)
     }
