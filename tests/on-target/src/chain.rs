@@ -16,6 +16,7 @@ use strata_host::model::Model;
 use strata_host::noise::Noise;
 use strata_host::qemu::{OnPty, Qemu};
 use strata_host::serial::{BAUD, Line, Serial};
+use strata_host::speed::OtherSpeed;
 
 use crate::board::Bench;
 use crate::entry::Story;
@@ -106,23 +107,6 @@ fn start(image: &Path, model: Model) -> Result<(OnPty, Serial)> {
     Ok((machine, line))
 }
 
-/// A line at another speed than the board's: no byte arrives as it was sent, in neither direction.
-struct OtherSpeed(Serial);
-
-fn scrambled(bytes: &[u8]) -> Vec<u8> {
-    bytes.iter().map(|byte| byte.rotate_left(3) | 0x81).collect()
-}
-
-impl Line for OtherSpeed {
-    fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        self.0.send(&scrambled(bytes))
-    }
-
-    fn receive(&mut self, until: Instant) -> Result<Vec<u8>> {
-        Ok(scrambled(&self.0.receive(until)?))
-    }
-}
-
 /// Listens until this is said.
 fn expect(line: &mut impl Line, wanted: &str) -> Result<()> {
     let end = Instant::now() + BOOT;
@@ -162,11 +146,11 @@ fn refuses_what_is_wrong_in_one_line(image: &Path, model: Model) -> Result<()> {
     refused(&mut link, &System { model: &other, ..system }, "is --board right?")?;
     refused(&mut link, &System { kernel: &kernel[..kernel.len() - 1], ..system }, "cut short")?;
     refused(&mut link, &System { kernel: &kernel[..100], ..system }, "no kernel image")?;
-    let mut link = Link::new(OtherSpeed(link.into_line()), 2);
+    let mut link = Link::new(OtherSpeed::new(link.into_line(), BAUD, 2 * BAUD), 2);
     let error = link.carry_out("modstat", Duration::ZERO).err().context("it was understood")?;
     ensure!(format!("{error:#}").contains("makes no sense"), "{error:#}");
     // A module is for a system.
-    let mut link = Link::new(link.into_line().0, 1 << 16);
+    let mut link = Link::new(link.into_line().into_line(), 1 << 16);
     let error = link.send_image("bus_space_xh", b"a module", |_| ()).err().context("it was taken")?;
     ensure!(format!("{error:#}").contains("a chainloader waits"), "{error:#}");
     // And now what is right. What is there already is not sent again.

@@ -14,6 +14,7 @@ use strata_host::noise::Noise;
 use strata_host::push::{Module, check};
 use strata_host::qemu::{OnPty, Qemu};
 use strata_host::serial::{BAUD, Line, Serial};
+use strata_host::speed::OtherSpeed;
 use strata_protocol::Errno;
 use strata_protocol::archive::Archive;
 
@@ -26,6 +27,7 @@ pub const STORIES: &[(&str, Story)] = &[
     ("push_of_a_refused_module_leaves_everything_as_it_was", refused_module_leaves_everything_as_it_was),
     ("push_refused_at_init_brings_the_old_module_back", refused_at_init_brings_the_old_module_back),
     ("push_of_what_is_short_says_so_in_one_line", what_is_short_says_so_in_one_line),
+    ("push_at_another_speed_changes_nothing", at_another_speed_changes_nothing),
 ];
 
 /// How long a machine may take to boot.
@@ -194,4 +196,21 @@ fn what_is_short_says_so_in_one_line(image: &Path, model: Model) -> Result<()> {
     ensure!(answer.status != 0 && answer.text.lines().count() == 1, "{answer:?}");
     ensure!(owners(&link.stack("demo_ping")?) == ["base"], "{:?}", link.stack("demo_ping")?);
     check(&link.push(&whole, |_| ())?)
+}
+
+/// Whoever has the wrong speed is told so, and a system that has read rubbish for that long serves as before.
+fn at_another_speed_changes_nothing(image: &Path, model: Model) -> Result<()> {
+    let (_machine, line) = boot(image, model)?;
+    let mut link = link(line, 6)?;
+    let layer = module(image, "pass_a")?;
+    let before = link.carry_out("modstat -k", BOOT)?;
+    let mut wrong = Link::new(OtherSpeed::new(link.into_line(), BAUD, BAUD / 2), 7 << 16);
+    let error = wrong.push(&layer, |_| ()).err().context("it was understood")?;
+    let said = format!("{error:#}");
+    ensure!(said.contains("speed") && !said.contains('\n'), "{said}");
+    link = Link::new(wrong.into_line().into_line(), 8 << 16);
+    let after = link.carry_out("modstat -k", BOOT)?;
+    ensure!(before.text == after.text, "{before:?} became {after:?}");
+    check(&link.carry_out("ledger", BOOT)?)?;
+    check(&link.push(&layer, |_| ())?)
 }

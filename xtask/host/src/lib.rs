@@ -23,5 +23,6 @@ pub mod patience;
 pub mod push;
 pub mod qemu;
 pub mod serial;
+pub mod speed;
 pub mod tables;
 pub mod truth;

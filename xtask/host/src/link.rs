@@ -189,7 +189,7 @@ impl<L: Line> Link<L> {
     /// Why there is no answer, as far as can be told.
     fn silence(&self) -> &'static str {
         match self.bytes {
-            0 => "nothing comes over the line: is the board on, and TXD on RXD?",
+            0 => "nothing comes over the line: is the board on, TXD on RXD, and the speed that of the board?",
             bytes if self.sensible < bytes / 2 => {
                 "what comes over the line makes no sense: is the speed that of the board?"
             }
