@@ -15,7 +15,7 @@ use crate::cargo::{self, KERNEL_TARGET, USER_TARGET};
 use crate::workspace::{Layer, Package, Role, Workspace};
 use crate::{out_dir, progress, run, tidy};
 
-/// The package whose test boots the target: it needs the images and runs last.
+/// The package whose test, of the same name, boots the target: it needs the images and runs last.
 const ON_TARGET: &str = "on-target";
 
 /// Cores of the profile for several.
@@ -254,9 +254,17 @@ fn host_tests_of_several_cores(workspace: &Workspace) -> Result<()> {
 
 /// What the build has just made is read, judged and loaded on the host.
 fn built_modules(workspace: &Workspace) -> Result<()> {
-    let mut command = cargo::cargo(workspace, "test");
-    command.args(["-p", "link-tests", "--test", "real_modules", "--test", "unwind_tables"]);
+    let mut command = integration_tests(workspace, &["real_modules", "unwind_tables"]);
     cargo::run(command.env("STRATA_MODULES", out_dir(workspace).join(build::STRIPPED)))
+}
+
+/// Tests that want something built first, by their names. All packages of the host are selected, and nothing of them
+/// but these files: whoever selects others gets other features of what they share, and has that compiled once more.
+fn integration_tests(workspace: &Workspace, names: &[&str]) -> Command {
+    let mut command = cargo::cargo(workspace, "test");
+    command.args(host_packages(workspace).chain([ON_TARGET]).flat_map(|name| ["-p", name]));
+    command.args(names.iter().flat_map(|name| ["--test", name]));
+    command
 }
 
 /// The runner is told where the images are.
@@ -272,8 +280,8 @@ fn on_target_tests(workspace: &Workspace, images: Option<&Images>, args: &TestAr
         build::chainloader(workspace)?;
     }
     let run = |filter: Option<&String>| -> Result<()> {
-        let mut command = cargo::cargo(workspace, "test");
-        command.args(["-p", ON_TARGET, "--"]).args(filter);
+        let mut command = integration_tests(workspace, &[ON_TARGET]);
+        command.arg("--").args(filter);
         if args.list {
             command.arg("--list");
         }
