@@ -9,6 +9,8 @@ pub(crate) struct GicV2 {
 
 const D_CTLR: u64 = 0;
 pub(crate) const D_TYPER: u64 = 4;
+/// The bit of [`D_TYPER`] that says that there are security extensions.
+pub(crate) const D_TYPER_SECURE: u64 = 10;
 pub(crate) const D_GROUP: u64 = 0x80;
 const D_ENABLE: u64 = 0x100;
 const D_DISABLE: u64 = 0x180;

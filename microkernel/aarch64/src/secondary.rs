@@ -5,10 +5,10 @@
 //! affinity, takes the kernel's own tables, and waits until the kernel is there. Then it is a core without a thread.
 //!
 //! ```text
-//!  boot core: place ─► start (PSCI, spin table) ─► waits for ARRIVED … ─► boot ─► `open` ─► first thread
+//!  boot core: place ─► start (PSCI, spin table, pen) ─► waits for ARRIVED … ─► boot ─► `open` ─► first thread
 //!  core n:                   comes ─► finds place ─► ARRIVED + 1 ─► waits for OPEN ─► idle, in the kernel's scheduler
 //! ```
-use crate::cores::release;
+use crate::cores::{START_PEN, call, release};
 use crate::{entry, psci, registers, tables};
 use core::arch::global_asm;
 use core::cell::UnsafeCell;
@@ -134,7 +134,8 @@ pub enum StartError {
 pub unsafe fn start(method: impl Fn(u64) -> Option<StartMethod>) -> Result<usize, StartError> {
     let cluster = registers::mpidr_el1() & AFFINITY & !0xff;
     let mut count = 0;
-    for (place, stack) in SECONDARY_PLACES.iter().zip(&STACKS) {
+    let pens = START_PEN.iter().skip(1);
+    for ((place, stack), pen) in SECONDARY_PLACES.iter().zip(&STACKS).zip(pens) {
         let affinity = cluster | (count + 1);
         let Some(method) = method(affinity) else { break };
         count += 1;
@@ -145,8 +146,13 @@ pub unsafe fn start(method: impl Fn(u64) -> Option<StartMethod>) -> Result<usize
         // before it runs at all (Arm ARM B2.3.7: DSB, before the call or the store that starts it).
         registers::dsb_ishst();
         match method {
-            // SAFETY: the caller's promise.
-            StartMethod::SpinTable { release: at } => unsafe { release(at, start_address()) },
+            StartMethod::SpinTable { release: at } => {
+                // SAFETY: the caller's promise.
+                unsafe { release(at, start_address()) };
+                // A loader that holds no core has let it come to the image's start.
+                // SAFETY: `secondary_start` is for a core as the loader leaves it.
+                unsafe { call(pen, start_address()) };
+            }
             StartMethod::Psci { conduit, cpu_on } => {
                 // SAFETY: the caller's promise: the firmware answers, and the core starts at our entry for that.
                 if unsafe { psci::call(conduit, [cpu_on, affinity, start_address(), 0]) } != 0 {

@@ -10,6 +10,7 @@
 use crate::gicv2;
 use core::arch::global_asm;
 use microkernel_abi::image::{HEADER_OFFSET, HEADER_SIZE};
+use microkernel_core::cores::CORES_MAX;
 
 global_asm!(
     r#"
@@ -27,10 +28,10 @@ start:
     msr     daifset, #0xf
     mov     x19, x0
     ldr     x20, =upper_half
-    // One core only; others that come this way sleep. Nothing interrupts them.
+    // One core only; a loader that holds none lets all come this way. The others wait until they are called (`cores`).
     mrs     x1, mpidr_el1
     and     x1, x1, #0xff
-    cbnz    x1, sleep
+    cbnz    x1, pen
 
     // x20: where to go on, with the kernel's addresses. Further cores come this way, too (`secondary`).
     .global to_upper_half
@@ -43,13 +44,15 @@ to_upper_half:
     mov     x1, #{scr}
     msr     scr_el3, x1
     msr     cptr_el3, xzr
-    // A GICv2 gives the lower levels the interrupts of group 1 only, and lets EL3 only say which those are (Arm IHI
-    // 0048B, 4.3.4): all of them, at any priority that the lower levels choose (4.4.2).
+    // A GICv2 with the security extensions gives the lower levels the interrupts of group 1 only, and lets EL3 only say
+    // which those are (Arm IHI 0048B, 4.3.4): all of them, at any priority that the lower levels choose (4.4.2). Without
+    // them both groups are everybody's, and group 0 is the one that the kernel enables.
     adrp    x1, EL3_GICV2
     add     x1, x1, :lo12:EL3_GICV2
     ldp     x2, x3, [x1]
     cbz     x2, 3f
     ldr     w4, [x2, #{typer}]
+    tbz     w4, #{secure}, 3f
     and     w4, w4, #0x1f
     mov     w5, #-1
     add     x6, x2, #{group}
@@ -167,6 +170,19 @@ sleep:
     wfi
     b       sleep
 
+    // The caches are off here, so the word is read from memory. An event between the load and WFE is not lost: it is kept
+    // in the event register, and WFE goes on at once (Arm ARM D1.6.1).
+pen:
+    cmp     x1, #{cores}
+    b.hs    sleep
+    adrp    x2, START_PEN
+    add     x2, x2, :lo12:START_PEN
+1:  ldr     x3, [x2, x1, lsl #3]
+    cbnz    x3, 2f
+    wfe
+    b       1b
+2:  br      x3
+
     .section .bss.boot_tables, "aw", %nobits
     .balign 4096
 boot_l0:
@@ -176,7 +192,9 @@ boot_l1:
 boot_l2:
     .zero   4096
 "#,
+    cores = const CORES_MAX,
     typer = const gicv2::D_TYPER,
+    secure = const gicv2::D_TYPER_SECURE,
     group = const gicv2::D_GROUP,
     mask = const gicv2::C_MASK,
     header_offset = const HEADER_OFFSET,

@@ -1,16 +1,17 @@
 //! Goal: the kernel starts however the loader leaves the machine: at EL3, EL2 or EL1, with a device tree or without, and
 //! says in one line when the tree is another board's.
 //!
-//! Method: QEMU's usual command line for the machine with one thing changed; then the console's first prompt, or the line.
+//! Method: QEMU's usual command line for the machine with one thing changed; then a command at the console, which takes the
+//! UART's interrupts and the servers of all cores, or the line.
 
 use std::ffi::OsString;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use strata_host::model::Model;
 use strata_host::qemu::Qemu;
 
@@ -29,6 +30,7 @@ pub fn stories(model: Model) -> Vec<(&'static str, Story)> {
         "raspi4" => vec![
             ("boots_without_a_device_tree", without_a_device_tree),
             ("boots_from_el3", from_el3),
+            ("boots_from_el3_with_a_secure_gic", from_el3_with_a_secure_gic),
             ("refuses_the_tree_of_another_board", refuses_the_tree_of_another_board),
         ],
         // It is entered at EL1 by all other cases.
@@ -39,6 +41,8 @@ pub fn stories(model: Model) -> Vec<(&'static str, Story)> {
 /// How long a machine may take to say something.
 const BOOT: Duration = Duration::from_secs(60);
 const PROMPT: &str = "strata> ";
+/// What is typed then, and what is said to that.
+const COMMAND: (&str, &str) = ("modload bus_space_debug\r", "bus_space_debug: loaded");
 
 fn words(image: &Path, model: Model) -> Vec<OsString> {
     let (image, bootargs, extra) = (image.to_path_buf(), String::new(), Vec::new());
@@ -46,11 +50,16 @@ fn words(image: &Path, model: Model) -> Vec<OsString> {
     qemu.command().get_args().map(OsString::from).collect()
 }
 
-/// Runs QEMU until its machine has said `wanted`.
-fn expect(words: &[OsString], wanted: &str) -> Result<()> {
+/// Runs QEMU until its console has carried out a command.
+fn serves(words: &[OsString]) -> Result<()> {
+    expect(words, &[(PROMPT, COMMAND.0), (COMMAND.1, "")])
+}
+
+/// Runs QEMU until its machine has said all this, one after the other; after each it is told something.
+fn expect(words: &[OsString], talk: &[(&str, &str)]) -> Result<()> {
     let mut child = Command::new("qemu-system-aarch64")
         .args(words)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
         .spawn()?;
@@ -65,22 +74,28 @@ fn expect(words: &[OsString], wanted: &str) -> Result<()> {
             }
         }
     });
+    let mut to = child.stdin.take();
     let end = Instant::now() + BOOT;
-    let mut said = Vec::new();
-    let found = loop {
+    let (mut said, mut talk) = (Vec::new(), talk.iter().peekable());
+    while let Some(&&(wanted, answer)) = talk.peek() {
+        if let Some(at) = said.windows(wanted.len()).position(|window| window == wanted.as_bytes()) {
+            said.drain(..at + wanted.len());
+            to.as_mut().map(|to| to.write_all(answer.as_bytes())).transpose()?;
+            talk.next();
+            continue;
+        }
         match heard.recv_timeout(end.saturating_duration_since(Instant::now())) {
             Ok(bytes) => said.extend(bytes),
-            Err(_) => break false,
+            Err(_) => break,
         }
-        if String::from_utf8_lossy(&said).contains(wanted) {
-            break true;
-        }
-    };
+    }
     // Already gone is as good as killed.
     let _ = child.kill();
     child.wait()?;
-    ensure!(found, "the machine did not say `{wanted}`: {}", String::from_utf8_lossy(&said));
-    Ok(())
+    match talk.next() {
+        None => Ok(()),
+        Some((wanted, _)) => bail!("the machine did not say `{wanted}`: {}", String::from_utf8_lossy(&said)),
+    }
 }
 
 /// Where the value of an option stands.
@@ -95,11 +110,22 @@ fn without_a_device_tree(image: &Path, model: Model) -> Result<()> {
     let mut words = words(image, model);
     let tree = value_of(&words, "-dtb")?;
     words.drain(tree - 1..=tree);
-    expect(&words, PROMPT)
+    serves(&words)
+}
+
+fn from_el3(image: &Path, model: Model) -> Result<()> {
+    serves(&bare(image, model)?)
+}
+
+/// As the board's GIC-400 is: its groups are EL3's to set. QEMU's has no security extensions unless it is asked for them.
+fn from_el3_with_a_secure_gic(image: &Path, model: Model) -> Result<()> {
+    let mut words = bare(image, model)?;
+    words.extend(["-global", "arm_gic.has-security-extensions=on"].map(OsString::from));
+    serves(&words)
 }
 
 /// As an ELF file or bare metal would: nobody sets anything up, all cores start at the image.
-fn from_el3(image: &Path, model: Model) -> Result<()> {
+fn bare(image: &Path, model: Model) -> Result<Vec<OsString>> {
     let mut words = words(image, model);
     let kernel = value_of(&words, "-kernel")?;
     words.drain(kernel - 1..=kernel);
@@ -114,14 +140,14 @@ fn from_el3(image: &Path, model: Model) -> Result<()> {
         words.push("-device".into());
         words.push(format!("loader,addr={load:#x},cpu-num={core}").into());
     }
-    expect(&words, PROMPT)
+    Ok(words)
 }
 
 fn from_el2(image: &Path, model: Model) -> Result<()> {
     let mut words = words(image, model);
     let machine = value_of(&words, "-M")?;
     words[machine].push(",virtualization=on");
-    expect(&words, PROMPT)
+    serves(&words)
 }
 
 fn refuses_the_tree_of_another_board(image: &Path, model: Model) -> Result<()> {
@@ -133,8 +159,8 @@ fn refuses_the_tree_of_another_board(image: &Path, model: Model) -> Result<()> {
     let mut words = words(image, model);
     let tree = value_of(&words, "-dtb")?;
     words[tree] = file.clone().into_os_string();
-    let result =
-        expect(&words, &format!("kernel panic: the device tree is not that of {}", model.board.name));
+    let wanted = format!("kernel panic: the device tree is not that of {}", model.board.name);
+    let result = expect(&words, &[(&wanted, "")]);
     std::fs::remove_file(&file)?;
     result
 }
