@@ -2,7 +2,6 @@
 
 use core::sync::atomic::AtomicU64;
 
-use bus_space::Op;
 use bus_space::ring::{Next, REGION_PAGES, REGION_SIZE, Reader, Record, State};
 use heapless::Vec;
 
@@ -58,25 +57,29 @@ impl Trace {
         self.reader.skip_all();
     }
 
-    /// The records since the last call, by time; losses fail the case.
-    pub(crate) fn take(&mut self) -> Outcome<Vec<Record, RECORDS_MAX>> {
+    /// The accesses of one device since the last call, by time, and the marks that layers have made of them; losses fail
+    /// the case. The device's registers begin at `base` and fill no more than a page.
+    pub(crate) fn take_of(&mut self, base: u64) -> Outcome<Vec<Record, RECORDS_MAX>> {
+        self.take(|address| (base..base + PAGE).contains(&address))
+    }
+
+    /// The same, for registers at these addresses.
+    pub(crate) fn take_at(&mut self, registers: &[u64]) -> Outcome<Vec<Record, RECORDS_MAX>> {
+        self.take(|address| registers.contains(&address))
+    }
+
+    /// Whoever else is at work is in the ring, too: drivers on other cores among them. So a case says what it looks for.
+    fn take(&mut self, wanted: impl Fn(u64) -> bool) -> Outcome<Vec<Record, RECORDS_MAX>> {
         let mut records = Vec::new();
         loop {
             match self.reader.next_by_time() {
-                Next::Record(_, record) => {
+                Next::Record(_, record) if wanted(record.address) => {
                     ensure!(records.push(record).is_ok(), "more records than expected");
                 }
+                Next::Record(..) => {}
                 Next::Lost(count) => fail!("{count} records were lost"),
                 Next::Empty => return Ok(records),
             }
         }
-    }
-
-    /// The same, but only accesses and marks of one device, at `base` and behind.
-    pub(crate) fn take_of(&mut self, base: u64) -> Outcome<Vec<Record, RECORDS_MAX>> {
-        let of_device = |record: &Record| {
-            record.operation() == Some(Op::Mark) || (base..base + PAGE).contains(&record.address)
-        };
-        Ok(self.take()?.into_iter().filter(of_device).collect())
     }
 }
