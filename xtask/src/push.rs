@@ -30,7 +30,7 @@ pub(crate) struct PushArgs {
 
 /// `x push`.
 pub(crate) fn push(workspace: &Workspace, args: &PushArgs) -> Result<ExitCode> {
-    let path = find(workspace, &args.module);
+    let path = find(&args.module, &out_dir(workspace).join(build::STRIPPED))?;
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut module = Module::read(bytes).with_context(|| path.display().to_string())?;
     if !module.is_signed {
@@ -59,10 +59,33 @@ pub(crate) fn push(workspace: &Workspace, args: &PushArgs) -> Result<ExitCode> {
 }
 
 /// The file that is meant: itself, or the built module of that name.
-fn find(workspace: &Workspace, module: &Path) -> PathBuf {
-    if module.exists() {
-        return module.to_path_buf();
+fn find(module: &Path, built: &Path) -> Result<PathBuf> {
+    let of_that_name = built.join(module.with_extension("kmod"));
+    let found = [module.to_path_buf(), of_that_name].into_iter().find(|path| path.is_file());
+    found.with_context(|| {
+        let shown = module.display();
+        format!(
+            "{shown} is no file, and no module that `./x build` has made for this board: is --board right?"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_is_a_file_or_one_that_was_built() {
+        let folder = std::env::temp_dir().join(format!("strata-push-find-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let built = folder.join("layer.kmod");
+        std::fs::write(&built, "").unwrap();
+        assert_eq!(find(Path::new("layer"), &folder).unwrap(), built);
+        assert_eq!(find(&built, Path::new("/nowhere")).unwrap(), built);
+        for wrong in [Path::new("lair"), &folder] {
+            let said = find(wrong, &folder).unwrap_err().to_string();
+            assert!(said.starts_with(&format!("{} is no file", wrong.display())), "{said}");
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
     }
-    let built = out_dir(workspace).join(build::STRIPPED).join(module.with_extension("kmod"));
-    if built.exists() { built } else { module.to_path_buf() }
 }
