@@ -6,6 +6,8 @@
 //!
 //! Which module lies where is found by its text: the plugin writes the instructions that are executed.
 
+mod gates;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -14,15 +16,12 @@ use linker_unwind::verdict::{scanned, verdict, walked};
 use linker_unwind::{Code, Memory, Method, Place, Record, Registers, Scratch, Snapshot};
 
 use crate::built::Built;
+use gates::{Gates, LINKER_TEXT, is_branch};
 
-/// Linker-owned text, and modules.
-const LINKER_TEXT: std::ops::Range<u64> = 0x1200_0000..0x1300_0000;
+/// Where modules lie.
 const MODULES: std::ops::Range<u64> = 0x1300_0000..0x1700_0000;
 const THREAD_STRIDE: u64 = 0x1_0000;
 const PAGE: u64 = 4096;
-/// The first three instructions of a counted gate, and how many it has.
-const GATE: [u32; 3] = [0xd53b_d050, 0xf940_0611, 0x10ff_ffcf];
-const GATE_WORDS: u64 = 12;
 /// Misses that are told in full.
 const TOLD_MAX: usize = 5;
 
@@ -89,12 +88,17 @@ impl Truth {
         vec!["-plugin".into(), format!("{},samples={}", escaped(&self.plugin), escaped(&self.samples))]
     }
 
-    /// Judges the samples of a machine that has ended, and removes the file.
+    /// Judges the samples of a machine that has ended, and removes the file unless something was missed.
     pub fn judge(&self) -> Result<Findings> {
-        let bytes = std::fs::read(&self.samples)
-            .with_context(|| format!("the plugin left no samples in {}", self.samples.display()))?;
-        std::fs::remove_file(&self.samples).with_context(|| self.samples.display().to_string())?;
-        judge(&bytes, &self.images)
+        let file = self.samples.display();
+        let bytes =
+            std::fs::read(&self.samples).with_context(|| format!("the plugin left no samples in {file}"))?;
+        let mut findings = judge(&bytes, &self.images).with_context(|| file.to_string())?;
+        match findings.missed.first_mut() {
+            Some(first) => *first += &format!("; the samples are kept in {file}"),
+            None => std::fs::remove_file(&self.samples).with_context(|| file.to_string())?,
+        }
+        Ok(findings)
     }
 }
 
@@ -161,6 +165,8 @@ struct Guest {
     base: Built,
     /// Every module, and its file.
     modules: Vec<(Built, Vec<u8>)>,
+    gates: Gates,
+    /// Words of modules.
     words: BTreeMap<u64, u32>,
     /// Modules at their addresses.
     placed: BTreeMap<u64, Built>,
@@ -180,22 +186,26 @@ impl Guest {
         ensure!(!modules.is_empty(), "{} has no modules", images.display());
         let base = Built::read(&images.join("base-image.elf"), 0)?;
         let (words, placed, known) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Ok(Self { base, modules, words, placed, known })
+        Ok(Self { base, modules, gates: Gates::default(), words, placed, known })
     }
 
-    /// A word of text is executed.
+    /// A word of text is translated.
     fn see(&mut self, at: u64, word: u32) {
-        let page = at & !(PAGE - 1);
-        let is_branch = |word: u32| word >> 26 & 0b1_1111 == 0b0_0101;
-        let changed =
-            self.words.get(&at).is_some_and(|old| *old != word && !(is_branch(*old) && is_branch(word)));
-        if changed {
-            // Another module has come to these addresses.
-            self.words.retain(|other, _| other & !(PAGE - 1) != page);
+        if LINKER_TEXT.contains(&at) {
+            self.gates.see(at, word);
         }
-        self.words.insert(at, word);
-        if MODULES.contains(&at) {
-            self.known.clear();
+        if !MODULES.contains(&at) {
+            return;
+        }
+        let old = self.words.insert(at, word);
+        if old == Some(word) {
+            return;
+        }
+        self.known.clear();
+        if old.is_some_and(|old| !(is_branch(old) && is_branch(word))) {
+            // Another module has come to these addresses: what is still known of the page is the old one's.
+            let page = at & !(PAGE - 1);
+            self.words.retain(|other, _| *other == at || other & !(PAGE - 1) != page);
         }
     }
 
@@ -264,13 +274,7 @@ impl Code for Guest {
             return Place::Tabled(self.base.tables());
         }
         if LINKER_TEXT.contains(&at) {
-            let is_gate = |gate: &u64| {
-                GATE.iter().zip(0..).all(|(word, index)| self.words.get(&(gate + index * 4)) == Some(word))
-            };
-            let gate = (0..GATE_WORDS).map(|word| at - word * 4).find(is_gate);
-            return gate.map_or(Place::Thunk, |gate| {
-                Place::Gate(usize::try_from((at - gate) / 4).unwrap_or(usize::MAX))
-            });
+            return self.gates.place(at);
         }
         self.placed_at(at).map_or(Place::Nowhere, |module| Place::Tabled(module.tables()))
     }
