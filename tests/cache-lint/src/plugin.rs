@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::fs::File;
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::instruction::{self, Instruction, Kind};
@@ -49,11 +50,19 @@ struct Plugin {
     registers: [usize; REGISTERS],
     /// GLib's array that register values are read into.
     value: usize,
-    /// Words that are judged at each execution: what a callback's number stands for.
-    judged: Vec<(u64, u64)>,
-    numbers: BTreeMap<(u64, u64), usize>,
+    /// Words that are judged at each execution, by physical and virtual address.
+    judged: BTreeMap<(u64, u64), &'static Judged>,
     /// What was reported, so that each page is reported once for each storer and each gap.
     seen: BTreeSet<(u64, Storer, Missing)>,
+}
+
+/// A word that is judged at each execution: what such a callback is told. QEMU keeps a callback for as long as the
+/// translation, and most words are coherent after the first fetch: the flag is read before anything else.
+struct Judged {
+    physical: u64,
+    at: u64,
+    /// Coherent for every core; it stays so until a store throws the translation away.
+    coherent: AtomicBool,
 }
 
 static PLUGIN: Mutex<Option<Plugin>> = Mutex::new(None);
@@ -145,20 +154,21 @@ impl Plugin {
     }
 
     /// A core fetches a word; is it the one that is in memory?
-    fn judge(&mut self, core: usize, physical: u64, at: u64) {
+    fn judge(&mut self, core: usize, word: &Judged) {
+        let Judged { physical, at, ref coherent } = *word;
         let bits = self.ram.and_then(|ram| ram.word(physical)).unwrap_or(0);
         if let Fetch::Stale(finding) = self.lint.fetched(core, physical, at, bits) {
             self.find(finding);
         }
+        coherent.store(!self.lint.is_watched(physical), Ordering::Relaxed);
     }
 
-    /// The number of a word that is judged at each execution.
-    fn number(&mut self, physical: u64, at: u64) -> usize {
-        let judged = &mut self.judged;
-        *self.numbers.entry((physical, at)).or_insert_with(|| {
-            judged.push((physical, at));
-            judged.len() - 1
-        })
+    /// What stands for a word that is judged at each execution from this translation on.
+    fn judged(&mut self, physical: u64, at: u64) -> &'static Judged {
+        let made = || &*Box::leak(Box::new(Judged { physical, at, coherent: AtomicBool::new(false) }));
+        let judged = *self.judged.entry((physical, at)).or_insert_with(made);
+        judged.coherent.store(false, Ordering::Relaxed);
+        judged
     }
 
     fn translated(&mut self, instruction: *mut qemu::Instruction) {
@@ -202,14 +212,14 @@ impl Plugin {
             true
         };
         if !coherent {
-            let number = self.number(physical, at);
+            let judged = std::ptr::from_ref(self.judged(physical, at));
             // SAFETY: as above.
             unsafe {
                 qemu::qemu_plugin_register_vcpu_insn_exec_cb(
                     instruction,
                     on_fetch,
                     qemu::NO_REGISTERS,
-                    data(number),
+                    judged.cast_mut().cast(),
                 );
             };
         }
@@ -251,12 +261,12 @@ extern "C" fn on_maintenance(core: c_uint, what: *mut c_void) {
     }
 }
 
-extern "C" fn on_fetch(core: c_uint, number: *mut c_void) {
-    with_plugin(|plugin| {
-        if let Some(&(physical, at)) = plugin.judged.get(number.addr()) {
-            plugin.judge(core as usize % CORES_MAX, physical, at);
-        }
-    });
+extern "C" fn on_fetch(core: c_uint, word: *mut c_void) {
+    // SAFETY: what `translated` registered: a `Judged` that lives as long as QEMU, and is only ever shared.
+    let word = unsafe { &*word.cast::<Judged>().cast_const() };
+    if !word.coherent.load(Ordering::Relaxed) {
+        with_plugin(|plugin| plugin.judge(core as usize % CORES_MAX, word));
+    }
 }
 
 extern "C" fn on_core(_: qemu::Id, core: c_uint) {
@@ -330,8 +340,7 @@ fn make(arguments: &[String], cores: usize) -> Result<Plugin, String> {
         roots: [Roots::default(); CORES_MAX],
         registers: [0; REGISTERS],
         value,
-        judged: Vec::new(),
-        numbers: BTreeMap::new(),
+        judged: BTreeMap::new(),
         seen: BTreeSet::new(),
     })
 }
