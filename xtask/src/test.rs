@@ -311,7 +311,8 @@ fn on_target_tests(workspace: &Workspace, images: Option<&Images>, args: &TestAr
 }
 
 /// The plugins that watch on-target runs, by the variables that the runner takes them from: one looks for missing cache
-/// maintenance, one holds the unwinder against the true call stacks. `None` where QEMU takes no plugins.
+/// maintenance, one holds the unwinder against the true call stacks. They are optimised in every profile, so that those of the
+/// host tests serve. `None` where QEMU takes no plugins.
 fn plugins(workspace: &Workspace) -> Result<Option<[(&'static str, PathBuf); 2]>> {
     let help = Command::new("qemu-system-aarch64").args(["-plugin", "help"]).output();
     if !help.is_ok_and(|output| output.status.success()) {
@@ -319,9 +320,8 @@ fn plugins(workspace: &Workspace) -> Result<Option<[(&'static str, PathBuf); 2]>
         return Ok(None);
     }
     let mut command = cargo::cargo(workspace, "build");
-    cargo::run(command.args(["--release", "--quiet", "-p", CACHE_LINT, "-p", CALL_TRUTH]))?;
-    let built =
-        |name: &str| workspace.target.join("release").join(format!("lib{}.so", name.replace('-', "_")));
+    cargo::run(command.args(["--quiet", "-p", CACHE_LINT, "-p", CALL_TRUTH]))?;
+    let built = |name: &str| workspace.target.join("debug").join(format!("lib{}.so", name.replace('-', "_")));
     Ok(Some([("STRATA_CACHE_LINT", built(CACHE_LINT)), ("STRATA_CALL_TRUTH", built(CALL_TRUTH))]))
 }
 
